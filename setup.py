@@ -1,0 +1,167 @@
+"""Build the compiled rooms of `_ext/` as `fastkafka._core.<room>`.
+
+`_ext/<room>.pyx` is the body of a room and `_ext/<room>.pxd` its C face. Cython must find the faces
+under their package name, so a link `build/cimport/fastkafka/_core -> _ext` stands in for the package:
+in the form `from fastkafka._core.varint cimport size` a touched .pxd rebuilds exactly its users.
+
+FASTKAFKA_BUILD=debug|asan|annotate chooses another build than the optimised one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+ROOT = Path(__file__).resolve().parent
+SOURCES = ROOT / "_ext"
+MODE = os.environ.get("FASTKAFKA_BUILD", "release")
+
+COMPILE_FLAGS = {
+    "release": ["-O2", "-g1"],
+    "annotate": ["-O2", "-g1"],
+    "debug": ["-O0", "-g3"],
+    "asan": ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"],
+}
+LINK_FLAGS = {"asan": ["-fsanitize=address,undefined"]}
+
+# The one list of compiled rooms, layers bottom first, with the libraries a room links to.
+ROOMS: dict[str, tuple[str, ...]] = {
+    # bytes
+    "crc32c": (),
+    "buffer": (),
+    "codec_gzip": (),
+    "codec_snappy": (),
+    "codec_lz4": ("liblz4",),
+    "codec_zstd": (),
+    "compression": (),
+    # shared state
+    "topics": (),
+    "cluster_view": (),
+    "counters": (),
+    "log_ring": (),
+    "waiter": (),
+    "completions": (),
+    # transport
+    "event_loop": (),
+    "connection": (),
+    "tls": (),
+    "frame": (),
+    "submissions": (),
+    # outbound
+    "partitioner": (),
+    "record_source": (),
+    "record_batch_writer": (),
+    "partition_queue": (),
+    "accumulator": (),
+    "sequences": (),
+    "sender": (),
+    "delivery": (),
+    "produce_request": (),
+    "produce_response": (),
+    # inbound
+    "fetch_position": (),
+    "fetcher": (),
+    "fetch_request": (),
+    "fetch_response": (),
+    "record_batch_reader": (),
+    "aborted_transactions": (),
+    "fetched_records": (),
+    "arrow_export": (),
+    # faces
+    "message": (),
+    "client_core": (),
+    "producer_core": (),
+    "consumer_core": (),
+}
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "embedsignature": True,
+    "embedsignature.format": "clinic",
+    "binding": False,
+    "freethreading_compatible": False,
+}
+
+
+def pkg_config(library: str, what: str) -> list[str]:
+    """Return what pkg-config says of `library`, or stop with the package to install."""
+    if shutil.which("pkg-config") is None:
+        sys.exit("fastkafka: pkg-config is missing. On Debian: apt-get install pkg-config")
+    answer = subprocess.run(
+        ["pkg-config", what, library], capture_output=True, text=True, check=False
+    )
+    if answer.returncode != 0:
+        sys.exit(
+            f"fastkafka: {library} was not found by pkg-config. "
+            f"On Debian: apt-get install {library}-dev"
+        )
+    return answer.stdout.split()
+
+
+def link_cimport_tree() -> Path:
+    """Make `build/cimport/fastkafka/_core` point at `_ext/` and return the include path."""
+    package = ROOT / "build" / "cimport" / "fastkafka"
+    package.mkdir(parents=True, exist_ok=True)
+    (package / "__init__.py").touch()
+    link = package / "_core"
+    if not link.is_symlink():
+        link.symlink_to(SOURCES)
+    return package.parent
+
+
+def faces_hash() -> str:
+    """Hash every .pxd: a room built against other faces than its neighbours corrupts memory."""
+    digest = hashlib.sha256()
+    for face in sorted(SOURCES.glob("*.pxd")):
+        digest.update(face.name.encode() + b"\0" + face.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def extensions() -> list[Extension]:
+    found = []
+    for room, libraries in ROOMS.items():
+        source = SOURCES / f"{room}.pyx"
+        if not source.exists() and os.environ.get("FASTKAFKA_PARTIAL") == "1":
+            continue
+        compile_flags = [*COMPILE_FLAGS[MODE], "-Wno-unused-function"]
+        link_flags = list(LINK_FLAGS.get(MODE, []))
+        for library in libraries:
+            compile_flags += pkg_config(library, "--cflags")
+            link_flags += pkg_config(library, "--libs")
+        found.append(
+            Extension(
+                f"fastkafka._core.{room}",
+                [f"_ext/{room}.pyx"],
+                extra_compile_args=compile_flags,
+                extra_link_args=link_flags,
+            )
+        )
+    return found
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    include = str(link_cimport_tree())
+    setup(
+        ext_modules=cythonize(
+            extensions(),
+            include_path=[include],
+            build_dir="build/cython",
+            compiler_directives=DIRECTIVES,
+            annotate=MODE == "annotate",
+            nthreads=int(os.environ.get("FASTKAFKA_JOBS", os.cpu_count() or 1)),
+            gdb_debug=False,
+        ),
+        options={"build_ext": {"parallel": os.cpu_count() or 1}},
+    )
