@@ -1,0 +1,84 @@
+# The one way to build, test and measure. Bare `make` lists the targets.
+# PYTHON=python3.12 chooses an interpreter; VENV=DIR its environment; T=path::test one test.
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.stamp
+BUILT := $(VENV)/.built
+ROOMS := $(wildcard _ext/*.pyx _ext/*.pxd)
+PYTEST := PYTHONPATH=. $(PY) -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test quick one lint format types gen gen-check interop bench micro compare asan matrix chroot ci clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
+
+$(STAMP): pyproject.toml tools/setup.sh
+	@VENV=$(VENV) bash tools/setup.sh
+
+$(BUILT): $(STAMP) setup.py $(ROOMS)
+	@$(PY) setup.py -q build_ext --inplace
+	@touch $@
+
+setup: $(STAMP)  ## install what is missing: Debian packages, a virtual environment, Python packages
+	@if [ -n "$(FASTKAFKA_REQUIRE_KAFKA)" ]; then VENV=$(VENV) bash tools/setup.sh; fi
+	@echo "set up: $$($(PY) -V) in $(VENV)"
+
+build: $(BUILT)  ## compile the rooms of _ext/ that changed, in place
+
+test: build      ## all tests that CI runs; says what it skipped and why
+	@$(PYTEST) tests
+
+quick: build     ## unit, protocol and style tests, within a minute
+	@$(PYTEST) -q tests/unit tests/protocol tests/style
+
+one: build       ## one test: make one T=tests/unit/test_crc32c.py::test_name
+	@test -n "$(T)" || { echo "say which test: make one T=tests/unit/test_crc32c.py::test_name"; exit 2; }
+	@$(PYTEST) $(T)
+
+lint: $(STAMP)   ## ruff, cython-lint, import-linter, codespell
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(VENV)/bin/cython-lint _ext
+	@PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
+	@$(VENV)/bin/codespell
+
+format: $(STAMP) ## rewrite Python files the way `make lint` wants them
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+types: $(STAMP)  ## mypy --strict on fastkafka and tools
+	@$(PY) -m mypy
+
+gen: $(STAMP)    ## write fastkafka/protocol/messages/ from Kafka's own message definitions
+	@$(PY) tools/generate_messages.py
+
+gen-check: $(STAMP) ## fail when the message tables differ from what `make gen` would write
+	@$(PY) tools/generate_messages.py --check
+
+interop: build   ## tests against real Apache Kafka and foreign clients (Java 17, Maven, kcat)
+	@$(PYTEST) tests/interop tests/chaos
+
+bench: build     ## one million records in and out of the embedded broker, verified, with figures
+	@PYTHONPATH=. $(PY) -m fastkafka.cli.bench roundtrip --num-records 1000000 --record-size 100
+
+micro: build     ## micro-benchmarks of single rooms (pytest-benchmark)
+	@$(PYTEST) benchmarks/micro --benchmark-only --benchmark-columns=min,median,ops
+
+compare: build   ## client CPU per record against confluent-kafka-python, on real Kafka
+	@PYTHONPATH=. $(PY) benchmarks/compare_clients.py
+
+asan: $(STAMP)   ## unit, protocol and integration tests with address and undefined-behaviour sanitisers
+	@VENV=$(VENV) bash tools/asan.sh
+
+matrix:          ## the tests on Python 3.10, 3.11, 3.12 and 3.13, each with its own environment
+	@bash tools/matrix.sh
+
+chroot:          ## `make bench` and `make test` in a fresh Debian 12 (root, debootstrap)
+	@bash tools/chroot_test.sh
+
+ci: lint types test ## what .ci/run runs
+
+clean:           ## remove what was built (environments stay)
+	@rm -rf build fastkafka/_core/*.so .venv*/.built
