@@ -1,8 +1,28 @@
-"""Types."""
+"""The types that calls take and return: partitions, topics, brokers, outcomes.
+
+Nothing here knows a connection. Names, defaults and comparisons are those of confluent_kafka; what
+was refused there without need (pickling, comparing with other types) works.
+"""
 
 from __future__ import annotations
 
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastkafka.errors import KafkaError
+
+OFFSET_BEGINNING = -2
+OFFSET_END = -1
+OFFSET_STORED = -1000
+OFFSET_INVALID = -1001
+
+TIMESTAMP_NOT_AVAILABLE = 0
+TIMESTAMP_CREATE_TIME = 1
+TIMESTAMP_LOG_APPEND_TIME = 2
 
 
 class Outcome(Enum):
@@ -15,3 +35,336 @@ class Outcome(Enum):
     DELIVERED = "DELIVERED"
     NOT_WRITTEN = "NOT_WRITTEN"
     UNKNOWN = "UNKNOWN"
+
+
+class IsolationLevel(Enum):
+    """Which records of open and aborted transactions a reader sees; values are the wire's."""
+
+    READ_UNCOMMITTED = 0
+    READ_COMMITTED = 1
+
+
+class AclOperation(Enum):
+    """What a principal may do to a resource; values are the wire's, which are the public ones."""
+
+    UNKNOWN = 0
+    ANY = 1
+    ALL = 2
+    READ = 3
+    WRITE = 4
+    CREATE = 5
+    DELETE = 6
+    ALTER = 7
+    DESCRIBE = 8
+    CLUSTER_ACTION = 9
+    DESCRIBE_CONFIGS = 10
+    ALTER_CONFIGS = 11
+    IDEMPOTENT_WRITE = 12
+
+
+class Uuid:
+    """A topic id: 128 bits, written as Kafka writes them (URL-safe base64 without padding)."""
+
+    __slots__ = ("_least", "_most")
+
+    def __init__(self, most_significant_bits: int, least_significant_bits: int) -> None:
+        self._most = _signed_64(most_significant_bits)
+        self._least = _signed_64(least_significant_bits)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Uuid:
+        """Make a Uuid of the 16 bytes of the wire."""
+        if len(data) != 16:
+            raise ValueError(f"a uuid has 16 bytes, not {len(data)}")
+        return cls(int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big"))
+
+    def get_most_significant_bits(self) -> int:
+        """Return the upper 64 bits as a signed number."""
+        return self._most
+
+    def get_least_significant_bits(self) -> int:
+        """Return the lower 64 bits as a signed number."""
+        return self._least
+
+    def __bytes__(self) -> bytes:
+        return self._most.to_bytes(8, "big", signed=True) + self._least.to_bytes(
+            8, "big", signed=True
+        )
+
+    def __int__(self) -> int:
+        return int.from_bytes(bytes(self), "big")
+
+    def __str__(self) -> str:
+        text = binascii.b2a_base64(bytes(self), newline=False).decode()
+        return text.rstrip("=").replace("+", "-").replace("/", "_")
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Uuid):
+            return NotImplemented
+        return self._most == other._most and self._least == other._least
+
+    def __hash__(self) -> int:
+        return hash(self._most ^ self._least)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Uuid, (self._most, self._least)
+
+
+def _signed_64(bits: int) -> int:
+    bits &= 0xFFFFFFFFFFFFFFFF
+    return bits - (1 << 64) if bits >> 63 else bits
+
+
+class TopicPartition:
+    """A partition, with an offset and what was said about it.
+
+    Equality, hash and order look at the topic and the partition only.
+    """
+
+    __slots__ = ("_error", "_leader_epoch", "_metadata", "_topic", "offset", "partition")
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int = -1,
+        offset: int = OFFSET_INVALID,
+        metadata: str | None = None,
+        leader_epoch: int | None = None,
+        *,
+        error: KafkaError | None = None,
+    ) -> None:
+        if not isinstance(topic, str):
+            raise TypeError(f"topic must be str, not {type(topic).__name__}")
+        self._topic = topic
+        self.partition = int(partition)
+        self.offset = int(offset)
+        self._metadata = metadata
+        self._leader_epoch = None if leader_epoch is None or leader_epoch < 0 else leader_epoch
+        self._error = error
+
+    @property
+    def topic(self) -> str:
+        """Name of the topic."""
+        return self._topic
+
+    @property
+    def metadata(self) -> str | None:
+        """Text that was committed with the offset."""
+        return self._metadata
+
+    @property
+    def leader_epoch(self) -> int | None:
+        """Epoch of the leader that wrote the record before the offset; None when not known."""
+        return self._leader_epoch
+
+    @property
+    def error(self) -> KafkaError | None:
+        """What went wrong with this partition in the call that returned it."""
+        return self._error
+
+    def _key(self) -> tuple[str, int]:
+        return (self._topic, self.partition)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, TopicPartition) else NotImplemented
+
+    def __lt__(self, other: object) -> bool:
+        return self._key() < other._key() if isinstance(other, TopicPartition) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self._key() <= other._key() if isinstance(other, TopicPartition) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self._key() > other._key() if isinstance(other, TopicPartition) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self._key() >= other._key() if isinstance(other, TopicPartition) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return (
+            f"TopicPartition{{topic={self._topic},partition={self.partition},offset={self.offset},"
+            f"leader_epoch={self._leader_epoch},error={self._error}}}"
+        )
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = (
+            self._topic,
+            self.partition,
+            self.offset,
+            self._metadata,
+            self._leader_epoch,
+            self._error,
+        )
+        return _rebuild_topic_partition, state
+
+
+def _rebuild_topic_partition(
+    topic: str,
+    partition: int,
+    offset: int,
+    metadata: str | None,
+    leader_epoch: int | None,
+    error: KafkaError | None,
+) -> TopicPartition:
+    return TopicPartition(topic, partition, offset, metadata, leader_epoch, error=error)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One broker of the cluster."""
+
+    id: int
+    host: str
+    port: int
+    rack: str | None = None
+
+    @property
+    def id_string(self) -> str:
+        """The id as text."""
+        return str(self.id)
+
+    def __str__(self) -> str:
+        rack = "" if self.rack is None else f" rack {self.rack}"
+        return f"({self.id}) {self.host}:{self.port}{rack}"
+
+
+@dataclass
+class BrokerMetadata:
+    """One broker, as `list_topics` tells it."""
+
+    id: int = -1
+    host: str | None = None
+    port: int = -1
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}/{self.id}"
+
+
+@dataclass
+class PartitionMetadata:
+    """One partition, as `list_topics` tells it; leader is -1 while there is none."""
+
+    id: int = -1
+    leader: int = -1
+    replicas: list[int] = field(default_factory=list)
+    isrs: list[int] = field(default_factory=list)
+    error: KafkaError | None = None
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+@dataclass
+class TopicMetadata:
+    """One topic, as `list_topics` tells it; `error` is set when the broker could not."""
+
+    topic: str | None = None
+    partitions: dict[int, PartitionMetadata] = field(default_factory=dict)
+    error: KafkaError | None = None
+
+    def __str__(self) -> str:
+        return str(self.topic)
+
+
+@dataclass
+class ClusterMetadata:
+    """What `list_topics` returns; the orig_broker is the one that answered."""
+
+    cluster_id: str | None = None
+    controller_id: int = -1
+    brokers: dict[int, BrokerMetadata] = field(default_factory=dict)
+    topics: dict[str, TopicMetadata] = field(default_factory=dict)
+    orig_broker_id: int = -1
+    orig_broker_name: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.cluster_id)
+
+
+class NewTopic:
+    """A topic to create; -1 leaves a number to the broker.
+
+    `replica_assignment` lists for each partition the ids of the brokers that hold it and excludes
+    a replication factor.
+    """
+
+    __slots__ = ("config", "num_partitions", "replica_assignment", "replication_factor", "topic")
+
+    def __init__(
+        self,
+        topic: str,
+        num_partitions: int = -1,
+        replication_factor: int = -1,
+        replica_assignment: list[list[int]] | None = None,
+        config: dict[str, str] | None = None,
+    ) -> None:
+        if not isinstance(topic, str):
+            raise TypeError(f"topic must be str, not {type(topic).__name__}")
+        self.topic = topic
+        self.num_partitions = int(num_partitions)
+        self.replication_factor = int(replication_factor)
+        self.replica_assignment = replica_assignment
+        self.config = config
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NewTopic):
+            return NotImplemented
+        return (self.topic, self.num_partitions) == (other.topic, other.num_partitions)
+
+    def __hash__(self) -> int:
+        return hash((self.topic, self.num_partitions))
+
+    def __str__(self) -> str:
+        return f"NewTopic(topic={self.topic},num_partitions={self.num_partitions})"
+
+    __repr__ = __str__
+
+
+class TopicCollection:
+    """The topics that a call is about, by name."""
+
+    __slots__ = ("topic_names",)
+
+    def __init__(self, topic_names: Iterable[str]) -> None:
+        self.topic_names = list(topic_names)
+
+    def __repr__(self) -> str:
+        return f"TopicCollection({self.topic_names!r})"
+
+
+@dataclass
+class TopicPartitionInfo:
+    """One partition, as `describe_topics` tells it."""
+
+    id: int
+    leader: Node | None
+    replicas: list[Node]
+    isr: list[Node]
+
+
+@dataclass
+class TopicDescription:
+    """One topic, as `describe_topics` tells it; authorized_operations only when asked for."""
+
+    name: str
+    topic_id: Uuid
+    is_internal: bool
+    partitions: list[TopicPartitionInfo]
+    authorized_operations: list[AclOperation] | None = None
+
+
+@dataclass
+class DescribeClusterResult:
+    """The cluster, as `describe_cluster` tells it; authorized_operations only when asked for."""
+
+    controller: Node | None
+    nodes: list[Node]
+    cluster_id: str | None = None
+    authorized_operations: list[AclOperation] | None = None

@@ -297,6 +297,10 @@ class ConfigError(KafkaException, ValueError):
     default_code = KafkaError._INVALID_ARG
 
 
+class ConfigTypeError(ConfigError, TypeError):
+    """A configuration property has a value of the wrong Python type."""
+
+
 class ClosedError(KafkaException, RuntimeError):
     """The client has been closed."""
 
