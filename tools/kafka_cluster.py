@@ -334,27 +334,15 @@ class KafkaCluster:
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return the high watermark of each partition; while leaders move, wait for them."""
-        from concurrent.futures import TimeoutError as FutureTimeout  # Python 3.10: its own class
-
-        from confluent_kafka import KafkaException, TopicPartition
-        from confluent_kafka.admin import OffsetSpec
-
         deadline = time.monotonic() + READY_TIMEOUT_S
         while True:
-            admin = self._admin()
-            try:
-                partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
-                asked = {
-                    TopicPartition(topic, number): OffsetSpec.latest() for number in partitions
-                }
-                answers = admin.list_offsets(asked, request_timeout=3)
-                return {at.partition: answer.result(5).offset for at, answer in answers.items()}
-            except (KafkaException, TimeoutError, FutureTimeout):
-                # Not leader, leader not available, a dead leader that does not answer: all pass
-                # after the election.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(POLL_INTERVAL_S)
+            offsets = self._ask_end_offsets(topic)
+            # A leader that died or moved gives an error or a negative offset until the election.
+            if offsets and min(offsets.values()) >= 0:
+                return offsets
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"topic {topic}: some partition had no leader: {offsets}")
+            time.sleep(POLL_INTERVAL_S)
 
     def leader_index(self, topic: str, partition: int) -> int:
         """Return the index of the node that leads a partition."""
@@ -389,6 +377,21 @@ class KafkaCluster:
         from confluent_kafka.admin import AdminClient
 
         return AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+
+    def _ask_end_offsets(self, topic: str) -> dict[int, int]:
+        from concurrent.futures import TimeoutError as FutureTimeout  # Python 3.10: its own class
+
+        from confluent_kafka import KafkaException, TopicPartition
+        from confluent_kafka.admin import OffsetSpec
+
+        admin = self._admin()
+        try:
+            partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
+            asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}
+            answers = admin.list_offsets(asked, request_timeout=3)
+            return {at.partition: answer.result(5).offset for at, answer in answers.items()}
+        except (KafkaException, TimeoutError, FutureTimeout):
+            return {}
 
     def _process(self, index: int) -> subprocess.Popen[bytes]:
         process = self._members[index].process
