@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -216,73 +215,130 @@ def _rebuild_topic_partition(
     return TopicPartition(topic, partition, offset, metadata, leader_epoch, error=error)
 
 
-@dataclass(frozen=True)
-class Node:
+class _Model:
+    """A plain record of named values. Not a dataclass: those cost a third of the import."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({values})"
+
+
+class Node(_Model):
     """One broker of the cluster."""
 
-    id: int
-    host: str
-    port: int
-    rack: str | None = None
+    __slots__ = ("host", "id", "port", "rack")
+
+    def __init__(self, id: int, host: str, port: int, rack: str | None = None) -> None:
+        self.id = id
+        self.host = host
+        self.port = port
+        self.rack = rack
 
     @property
     def id_string(self) -> str:
         """The id as text."""
         return str(self.id)
 
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash((self.id, self.host, self.port, self.rack))
+
     def __str__(self) -> str:
         rack = "" if self.rack is None else f" rack {self.rack}"
         return f"({self.id}) {self.host}:{self.port}{rack}"
 
 
-@dataclass
-class BrokerMetadata:
+class BrokerMetadata(_Model):
     """One broker, as `list_topics` tells it."""
 
-    id: int = -1
-    host: str | None = None
-    port: int = -1
+    __slots__ = ("host", "id", "port")
+
+    def __init__(self, id: int = -1, host: str | None = None, port: int = -1) -> None:
+        self.id = id
+        self.host = host
+        self.port = port
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}/{self.id}"
 
 
-@dataclass
-class PartitionMetadata:
+class PartitionMetadata(_Model):
     """One partition, as `list_topics` tells it; leader is -1 while there is none."""
 
-    id: int = -1
-    leader: int = -1
-    replicas: list[int] = field(default_factory=list)
-    isrs: list[int] = field(default_factory=list)
-    error: KafkaError | None = None
+    __slots__ = ("error", "id", "isrs", "leader", "replicas")
+
+    def __init__(
+        self,
+        id: int = -1,
+        leader: int = -1,
+        replicas: list[int] | None = None,
+        isrs: list[int] | None = None,
+        error: KafkaError | None = None,
+    ) -> None:
+        self.id = id
+        self.leader = leader
+        self.replicas = [] if replicas is None else replicas
+        self.isrs = [] if isrs is None else isrs
+        self.error = error
 
     def __str__(self) -> str:
         return str(self.id)
 
 
-@dataclass
-class TopicMetadata:
+class TopicMetadata(_Model):
     """One topic, as `list_topics` tells it; `error` is set when the broker could not."""
 
-    topic: str | None = None
-    partitions: dict[int, PartitionMetadata] = field(default_factory=dict)
-    error: KafkaError | None = None
+    __slots__ = ("error", "partitions", "topic")
+
+    def __init__(
+        self,
+        topic: str | None = None,
+        partitions: dict[int, PartitionMetadata] | None = None,
+        error: KafkaError | None = None,
+    ) -> None:
+        self.topic = topic
+        self.partitions = {} if partitions is None else partitions
+        self.error = error
 
     def __str__(self) -> str:
         return str(self.topic)
 
 
-@dataclass
-class ClusterMetadata:
+class ClusterMetadata(_Model):
     """What `list_topics` returns; the orig_broker is the one that answered."""
 
-    cluster_id: str | None = None
-    controller_id: int = -1
-    brokers: dict[int, BrokerMetadata] = field(default_factory=dict)
-    topics: dict[str, TopicMetadata] = field(default_factory=dict)
-    orig_broker_id: int = -1
-    orig_broker_name: str | None = None
+    __slots__ = (
+        "brokers",
+        "cluster_id",
+        "controller_id",
+        "orig_broker_id",
+        "orig_broker_name",
+        "topics",
+    )
+
+    def __init__(
+        self,
+        cluster_id: str | None = None,
+        controller_id: int = -1,
+        brokers: dict[int, BrokerMetadata] | None = None,
+        topics: dict[str, TopicMetadata] | None = None,
+        orig_broker_id: int = -1,
+        orig_broker_name: str | None = None,
+    ) -> None:
+        self.cluster_id = cluster_id
+        self.controller_id = controller_id
+        self.brokers = {} if brokers is None else brokers
+        self.topics = {} if topics is None else topics
+        self.orig_broker_id = orig_broker_id
+        self.orig_broker_name = orig_broker_name
 
     def __str__(self) -> str:
         return str(self.cluster_id)
@@ -339,32 +395,51 @@ class TopicCollection:
         return f"TopicCollection({self.topic_names!r})"
 
 
-@dataclass
-class TopicPartitionInfo:
+class TopicPartitionInfo(_Model):
     """One partition, as `describe_topics` tells it."""
 
-    id: int
-    leader: Node | None
-    replicas: list[Node]
-    isr: list[Node]
+    __slots__ = ("id", "isr", "leader", "replicas")
+
+    def __init__(self, id: int, leader: Node | None, replicas: list[Node], isr: list[Node]) -> None:
+        self.id = id
+        self.leader = leader
+        self.replicas = replicas
+        self.isr = isr
 
 
-@dataclass
-class TopicDescription:
+class TopicDescription(_Model):
     """One topic, as `describe_topics` tells it; authorized_operations only when asked for."""
 
-    name: str
-    topic_id: Uuid
-    is_internal: bool
-    partitions: list[TopicPartitionInfo]
-    authorized_operations: list[AclOperation] | None = None
+    __slots__ = ("authorized_operations", "is_internal", "name", "partitions", "topic_id")
+
+    def __init__(
+        self,
+        name: str,
+        topic_id: Uuid,
+        is_internal: bool,
+        partitions: list[TopicPartitionInfo],
+        authorized_operations: list[AclOperation] | None = None,
+    ) -> None:
+        self.name = name
+        self.topic_id = topic_id
+        self.is_internal = is_internal
+        self.partitions = partitions
+        self.authorized_operations = authorized_operations
 
 
-@dataclass
-class DescribeClusterResult:
+class DescribeClusterResult(_Model):
     """The cluster, as `describe_cluster` tells it; authorized_operations only when asked for."""
 
-    controller: Node | None
-    nodes: list[Node]
-    cluster_id: str | None = None
-    authorized_operations: list[AclOperation] | None = None
+    __slots__ = ("authorized_operations", "cluster_id", "controller", "nodes")
+
+    def __init__(
+        self,
+        controller: Node | None,
+        nodes: list[Node],
+        cluster_id: str | None = None,
+        authorized_operations: list[AclOperation] | None = None,
+    ) -> None:
+        self.controller = controller
+        self.nodes = nodes
+        self.cluster_id = cluster_id
+        self.authorized_operations = authorized_operations

@@ -1,0 +1,86 @@
+"""Properties of the producer."""
+
+from __future__ import annotations
+
+from fastkafka.config.property import INT_MAX, PRODUCER, Property, choose
+
+COMPRESSIONS_IN_FORCE = frozenset({"none", "lz4"})
+
+_PARTITIONERS = choose(
+    "random", "consistent", "consistent_random", "murmur2", "murmur2_random", "fnv1a",
+    "fnv1a_random",
+)  # fmt: skip
+
+PROPERTIES: tuple[Property, ...] = (
+    Property("acks", "choice", -1,
+             "Replicas that must have a batch before it counts: all, 1 (the leader) or 0 (nobody "
+             "answers).",
+             PRODUCER, aliases=("request.required.acks",),
+             choices={"all": -1, "-1": -1, "1": 1, "0": 0}),
+    Property("enable.idempotence", "bool", True,
+             "Records are written once and in order, whatever is repeated.", PRODUCER),
+    Property("transactional.id", "str", "",
+             "Name of this producer in transactions.", PRODUCER, in_force=False),
+    Property("transaction.timeout.ms", "int", 60000,
+             "How long a transaction may stay open.", PRODUCER,
+             minimum=1000, maximum=INT_MAX, in_force=False),
+    Property("enable.gapless.guarantee", "bool", False,
+             "Stop for good when a batch fails between others.", PRODUCER, in_force=False),
+    Property("linger.ms", "float", 5.0,
+             "How long an unfilled batch waits for more records.",
+             PRODUCER, aliases=("queue.buffering.max.ms",), minimum=0, maximum=900000),
+    Property("batch.size", "int", 1000000,
+             "Bytes of a full batch.", PRODUCER, minimum=1, maximum=INT_MAX),
+    Property("batch.num.messages", "int", 10000,
+             "Records of a full batch.", PRODUCER, minimum=1, maximum=1000000),
+    Property("queue.buffering.max.messages", "int", 0,
+             "Records that may wait for their outcome; 0 counts memory only.",
+             PRODUCER, minimum=0, maximum=INT_MAX),
+    Property("queue.buffering.max.kbytes", "int", 131072,
+             "Memory of records that wait for their outcome, in KiB. When it is full, produce() "
+             "raises BufferFull.",
+             PRODUCER, minimum=1, maximum=INT_MAX),
+    Property("max.block.ms", "int", 60000,
+             "How long a call waits for memory. Bulk calls wait so long; produce() waits only "
+             "when this is set.",
+             PRODUCER, minimum=0, maximum=INT_MAX),
+    Property("queue.buffering.backpressure.threshold", "int", 1,
+             "Requests not yet written to the socket that hold new batches back.",
+             PRODUCER, minimum=1, maximum=1000000),
+    Property("compression.type", "choice", "none",
+             "How batches are compressed.", PRODUCER, aliases=("compression.codec",),
+             choices=choose("none", "gzip", "snappy", "lz4", "zstd")
+             | {"inherit": "none"}),
+    Property("compression.level", "int", -1,
+             "Level of the compression; -1 is its own default.",
+             PRODUCER, minimum=-1, maximum=12, in_force=False),
+    Property("retries", "int", INT_MAX,
+             "How often a batch is sent again; delivery.timeout.ms ends it too.",
+             PRODUCER, aliases=("message.send.max.retries",), minimum=0, maximum=INT_MAX),
+    Property("delivery.timeout.ms", "int", 120000,
+             "Time from produce() to an outcome; 0 is for ever.",
+             PRODUCER, aliases=("message.timeout.ms",), minimum=0, maximum=INT_MAX),
+    Property("request.timeout.ms", "int", 30000,
+             "How long the leader waits for its followers.", PRODUCER,
+             minimum=1, maximum=900000),
+    Property("partitioner", "choice", "consistent_random",
+             "How a record without a partition gets one. consistent_random is librdkafka's "
+             "(CRC32), murmur2_random that of the Java client.",
+             PRODUCER, choices=_PARTITIONERS),
+    Property("sticky.partitioning.linger.ms", "int", 10,
+             "Time after which records without a key go to another partition; here they do so by "
+             "bytes, and 0 chooses one for each record.",
+             PRODUCER, minimum=0, maximum=900000, in_force=False),
+    Property("allow.auto.create.topics", "bool", True,
+             "Let the broker create a topic that is produced to and does not exist.", PRODUCER),
+    Property("on_delivery", "callback", None,
+             "Called with (KafkaError or None, Message) for each record; from poll() and flush().",
+             PRODUCER),
+    Property("delivery.report.only.error", "strict_bool", False,
+             "Call on_delivery for records that failed only.", PRODUCER),
+    # accepted so that existing configurations work
+    Property("queuing.strategy", "choice", "fifo", "Order of a partition's queue; always fifo.",
+             PRODUCER, choices=choose("fifo", "lifo"), in_force=False),
+    Property("produce.offset.report", "bool", True, "Without effect in librdkafka too.",
+             PRODUCER, in_force=False),
+)  # fmt: skip

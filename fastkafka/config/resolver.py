@@ -1,0 +1,259 @@
+"""From what the user gave to one typed value for each property, or a ConfigError."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastkafka.config.producer import COMPRESSIONS_IN_FORCE
+from fastkafka.config.property import Property
+from fastkafka.config.tables import (
+    CANONICAL,
+    PROPERTIES,
+    REFUSED,
+    SCALED,
+    nearest,
+    properties_of,
+)
+from fastkafka.errors import ConfigError, ConfigTypeError
+
+_log = logging.getLogger("fastkafka.config")
+
+ROLES = ("producer", "consumer", "admin")
+_TOPIC_CONFIG = "default.topic.config"
+_FETCH_RESPONSE_OVERHEAD_BYTES = 512
+
+# What was warned of already in this process: one line for each property is enough.
+_warned: set[str] = set()
+
+
+class Resolved(Mapping[str, Any]):
+    """The properties of one client: canonical name to typed value. Aliases can be asked for too."""
+
+    __slots__ = ("_values", "explicit", "role")
+
+    def __init__(self, role: str, values: dict[str, Any], explicit: frozenset[str]) -> None:
+        self.role = role
+        self.explicit = explicit
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[CANONICAL.get(name, name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        table = properties_of(self.role)
+        shown = ", ".join(
+            f"{name}={'[hidden]' if table[name].secret else repr(self._values[name])}"
+            for name in sorted(self.explicit)
+        )
+        return f"Resolved({self.role}: {shown})"
+
+
+def resolve(role: str, conf: Mapping[str, Any] | None, kwargs: Mapping[str, Any]) -> Resolved:
+    """Return the typed properties of a client that was made with `conf` and `kwargs`.
+
+    Raises: ConfigError for unknown names, wrong values and contradictions; ConfigTypeError when
+    `conf` is no dict. Properties that are not in force yet are logged once.
+    """
+    if role not in ROLES:
+        raise ValueError(f"role must be one of {', '.join(ROLES)}, not {role!r}")
+    given = _merged(conf, kwargs)
+    table = properties_of(role)
+    values = {property.name: property.default for property in table.values()}
+    explicit: set[str] = set()
+    for name, value in given.items():
+        property = table.get(name)
+        if property is None:
+            _check_other_role(role, name, value)
+        elif value is None:
+            # None gives a property its default again, whatever an alias said before.
+            values[name] = property.default
+            explicit.discard(name)
+        else:
+            values[name] = property.parse(value)
+            explicit.add(name)
+            if not property.in_force:
+                _warn_once(name, f'Configuration property "{name}" is not in force yet')
+    _check_security(values)
+    _check_backoffs(values)
+    if role == "producer":
+        _settle_producer(values, explicit)
+    elif role == "consumer":
+        _settle_consumer(values, explicit)
+    return Resolved(role, values, frozenset(explicit))
+
+
+def _merged(conf: Mapping[str, Any] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given under canonical names, in the order in which it applies."""
+    if conf is None and not kwargs:
+        raise ConfigTypeError("expected configuration dict")
+    if conf is not None and not isinstance(conf, Mapping):
+        raise ConfigTypeError(f"expected configuration dict, not {type(conf).__name__}")
+    items: list[tuple[str, Any]] = [
+        *(conf or {}).items(),
+        *((_dotted(name), value) for name, value in kwargs.items()),
+    ]
+    topic_config = {name: value for name, value in items if name == _TOPIC_CONFIG}
+    for name, value in topic_config.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise ConfigTypeError(f"{name} takes a dict, not {type(value).__name__}")
+        items += (value or {}).items()
+    merged: dict[str, Any] = {}
+    for name, value in items:
+        if name == _TOPIC_CONFIG:
+            continue
+        canonical, value = _canonical(name, value)
+        merged.pop(canonical, None)
+        merged[canonical] = value
+    return merged
+
+
+def _dotted(name: str) -> str:
+    """Return the property that a keyword argument names: bootstrap_servers, error_cb."""
+    if name in CANONICAL:
+        return name
+    dotted = name.replace("_", ".")
+    known = dotted in CANONICAL or dotted in SCALED or dotted == _TOPIC_CONFIG
+    return dotted if known else name
+
+
+def _canonical(name: object, value: Any) -> tuple[str, Any]:
+    if not isinstance(name, str):
+        raise ConfigTypeError(f"names of properties are str, not {type(name).__name__}")
+    if name in CANONICAL:
+        return CANONICAL[name], value
+    if name in SCALED:
+        target, divisor = SCALED[name]
+        if value is None:
+            return target, None
+        try:
+            return target, -(-int(str(value)) // divisor)
+        except ValueError:
+            raise ConfigError(
+                f'Configuration property "{name}" takes a whole number, not "{value}"'
+            ) from None
+    hint = REFUSED.get(name)
+    if hint is None:
+        near = nearest(name)
+        hint = None if near is None else f'Did you mean "{near}"?'
+    raise ConfigError(f'No such configuration property: "{name}"', hint=hint)
+
+
+def _check_other_role(role: str, name: str, value: object) -> None:
+    """Check a property that clients of this role do not use, and say that it has no effect."""
+    property = next(row for row in PROPERTIES if row.name == name)
+    if value is not None:
+        property.parse(value)
+    _warn_once(
+        f"{role} {name}",
+        f'Configuration property "{name}" is one of the {property.used_by[0]}: '
+        f"it has no effect on a client of role {role}",
+    )
+
+
+def _check_security(values: dict[str, Any]) -> None:
+    protocol = values["security.protocol"]
+    if protocol != "plaintext":
+        # Never a silent plaintext connection.
+        raise ConfigError(
+            f'Configuration property "security.protocol": {protocol} is not yet in this release',
+            hint="Only plaintext is.",
+        )
+
+
+def _check_backoffs(values: dict[str, Any]) -> None:
+    for name in ("reconnect.backoff", "retry.backoff"):
+        if values[f"{name}.max.ms"] < values[f"{name}.ms"]:
+            raise ConfigError(f"`{name}.max.ms` must be >= `{name}.ms`")
+
+
+def _settle_producer(values: dict[str, Any], explicit: set[str]) -> None:
+    if values["transactional.id"]:
+        raise ConfigError(
+            'Configuration property "transactional.id": transactions are not yet in this release',
+            hint="Idempotence, which keeps records once and in order, is on without it.",
+        )
+    compression = values["compression.type"]
+    if compression not in COMPRESSIONS_IN_FORCE:
+        raise ConfigError(
+            f'Configuration property "compression.type": {compression} is not yet in this release',
+            hint="A later release brings it. Choose one of: "
+            + ", ".join(sorted(COMPRESSIONS_IN_FORCE))
+            + ".",
+        )
+    _settle_idempotence(values, explicit)
+    delivery_ms = values["delivery.timeout.ms"]
+    if delivery_ms and values["linger.ms"] >= delivery_ms:
+        if "linger.ms" in explicit:
+            raise ConfigError("`delivery.timeout.ms` must be greater than `linger.ms`")
+        values["linger.ms"] = delivery_ms / 2
+
+
+def _settle_idempotence(values: dict[str, Any], explicit: set[str]) -> None:
+    """Turn idempotence off when the user asked for what it cannot keep, or raise."""
+    in_the_way = []
+    if values["acks"] != -1:
+        in_the_way.append("`acks` must be all")
+    if values["retries"] == 0:
+        in_the_way.append("`retries` must be > 0")
+    if values["max.in.flight.requests.per.connection"] > 5:
+        in_the_way.append("`max.in.flight` must be set <= 5")
+    if not in_the_way or not values["enable.idempotence"]:
+        return
+    reasons = " and ".join(in_the_way)
+    if "enable.idempotence" in explicit:
+        raise ConfigError(
+            f"Failed to create producer: {reasons} when `enable.idempotence` is true",
+            hint="Change it, or set enable.idempotence to false.",
+        )
+    values["enable.idempotence"] = False
+    _log.warning(
+        "Idempotence is off, because %s with it: records may be written twice or out of order "
+        "when a request is repeated. Set enable.idempotence to false to accept this, or remove "
+        "the setting.",
+        reasons,
+    )
+
+
+def _settle_consumer(values: dict[str, Any], explicit: set[str]) -> None:
+    if values["group.id"] is None:
+        raise ConfigError("Failed to create consumer: group.id must be set")
+    values["receive.message.max.bytes"] = max(
+        values["receive.message.max.bytes"],
+        values["fetch.max.bytes"] + _FETCH_RESPONSE_OVERHEAD_BYTES,
+    )
+    if values["group.protocol"] == "consumer":
+        for name in (
+            "session.timeout.ms",
+            "heartbeat.interval.ms",
+            "partition.assignment.strategy",
+            "group.protocol.type",
+        ):
+            if name in explicit:
+                raise ConfigError(f"`{name}` must not be set when `group.protocol` is consumer")
+    elif values["max.poll.interval.ms"] < values["session.timeout.ms"]:
+        raise ConfigError("`max.poll.interval.ms` must be >= `session.timeout.ms`")
+    strategies = values["partition.assignment.strategy"].split(",")
+    if "cooperative-sticky" in strategies and len(set(strategies)) > 1:
+        raise ConfigError(
+            "`partition.assignment.strategy` must not mix cooperative-sticky with others"
+        )
+
+
+def _warn_once(key: str, text: str) -> None:
+    if key not in _warned:
+        _warned.add(key)
+        _log.warning("%s", text)
+
+
+def describe(name: str) -> Property:
+    """Return the row of a property, by any of its names."""
+    canonical = CANONICAL[name]
+    return next(property for property in PROPERTIES if property.name == canonical)
