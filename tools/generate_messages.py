@@ -154,11 +154,11 @@ def default_value(type_name: str, value: Any) -> Any:
 # Writing a table ----------------------------------------------------------------------------
 
 
-def field_row(field: Definition) -> tuple[str, ...]:
+def field_row(field: Definition, versions: tuple[int, int]) -> tuple[str, ...]:
     """Sources of the arguments of one Field(...)."""
     type_name = field["type"]
     arguments = [repr_of(snake_case(field["name"])), repr_of(type_name), repr_of(field["versions"])]
-    if field.get("nullableVersions", "none") != "none":
+    if overlaps(field.get("nullableVersions", "none"), versions):
         arguments.append(f"nullable={repr_of(field['nullableVersions'])}")
     if "tag" in field:
         if field["taggedVersions"] != field["versions"]:
@@ -190,7 +190,7 @@ def collect_structs(
     for field in fields:
         if not overlaps(field["versions"], versions):
             continue
-        rows.append(field_row(field))
+        rows.append(field_row(field, versions))
         name = field["type"].removeprefix("[]")
         if name in PRIMITIVES:
             continue

@@ -138,7 +138,7 @@ class _Compiler:
         if fields is not None:
             makers = [(inner.name, self.default_of(inner)) for inner in fields]
             return lambda: {name: make() for name, make in makers}
-        value = type_default(field.type)
+        value = type_default(field)
         return lambda: value
 
     def field_plan(self, field: Field) -> Plan:

@@ -22,7 +22,7 @@ _TYPE_DEFAULTS: Final[dict[str, Any]] = {
     "float64": 0.0,
     "string": "",
     "bytes": b"",
-    "records": None,
+    "records": b"",
     "uuid": bytes(16),
 }
 
@@ -86,6 +86,8 @@ def in_range(version: int, text: str) -> bool:
     return first <= version <= last
 
 
-def type_default(type_name: str) -> Any:
-    """Default of a primitive type when the table names none (integers: 0)."""
-    return _TYPE_DEFAULTS.get(type_name, 0)
+def type_default(field: Field) -> Any:
+    """Default of a field of a primitive type whose row names none (integers: 0)."""
+    if field.type == "records" and field.nullable != "none":
+        return None
+    return _TYPE_DEFAULTS.get(field.type, 0)

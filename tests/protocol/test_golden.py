@@ -154,7 +154,7 @@ def test_consumer_protocol_puts_the_version_in_front() -> None:
 
 @pytest.mark.kafka
 def test_java_writes_the_same_vectors_today() -> None:
-    """The checked-in vectors are what tools/golden writes; skipped where Java or Maven is missing."""
+    """The checked-in vectors are what tools/golden writes; skipped without Java or Maven."""
     command = [sys.executable, str(ROOT / "tools" / "golden" / "write_vectors.py"), "--check"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode == 2 and os.environ.get("FASTKAFKA_REQUIRE_KAFKA") != "1":

@@ -68,7 +68,7 @@ RESPONSE = Message(
             Field("acknowledge_error_code", "int16", "0+"),
             Field("acknowledge_error_message", "string", "0+", nullable="0+", default=None),
             Field("current_leader", "LeaderIdAndEpoch", "0+"),
-            Field("records", "records", "0+", nullable="0"),
+            Field("records", "records", "0+"),
             Field("acquired_records", "[]AcquiredRecords", "0+"),
         ],
         "LeaderIdAndEpoch": [
