@@ -9,6 +9,7 @@ Next:   frames.py
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Final, cast
 
@@ -23,8 +24,6 @@ class Api:
     """One API: its key, its name in snake_case, its stable versions and its two tables."""
 
     __slots__ = (
-        "_request",
-        "_response",
         "flexible_version",
         "key",
         "max_version",
@@ -40,8 +39,6 @@ class Api:
         self.min_version = min_version
         self.max_version = max_version
         self.flexible_version = flexible_version
-        self._request: Message | None = None
-        self._response: Message | None = None
 
     def __repr__(self) -> str:
         return f"Api({self.key}, {self.name!r}, {self.min_version}-{self.max_version})"
@@ -49,16 +46,12 @@ class Api:
     @property
     def request(self) -> Message:
         """Table of the request."""
-        if self._request is None:
-            self._request = load_table(self.name, "REQUEST")
-        return self._request
+        return load_table(self.name, "REQUEST")
 
     @property
     def response(self) -> Message:
         """Table of the response."""
-        if self._response is None:
-            self._response = load_table(self.name, "RESPONSE")
-        return self._response
+        return load_table(self.name, "RESPONSE")
 
     def is_flexible(self, version: int) -> bool:
         """Whether this version has compact lengths and tagged fields (KIP-482)."""
@@ -96,6 +89,7 @@ def api_of(api_key: int) -> Api:
     return api
 
 
+@cache
 def load_table(module: str, constant: str) -> Message:
     """Import one table of the messages package."""
     return cast(Message, getattr(import_module(f"fastkafka.protocol.messages.{module}"), constant))

@@ -78,16 +78,18 @@ class _Tagged(NamedTuple):
     default_bytes: bytes
 
 
-_plans: Final[dict[tuple[str, int], Plan]] = {}
+# By the identity of the table, which the entry keeps alive so that the id stays its own.
+_plans: Final[dict[tuple[int, int], tuple[Plan, Message]]] = {}
 
 
 def plan_of(message: Message, version: int) -> Plan:
     """Return the compiled plan of a message in one of its valid versions."""
-    key = (message.name, version)
-    plan = _plans.get(key)
-    if plan is None:
-        plan = _plans[key] = _Compiler(message, version).struct_plan(message.fields)
-    return plan
+    key = (id(message), version)
+    entry = _plans.get(key)
+    if entry is None:
+        plan = _Compiler(message, version).struct_plan(message.fields)
+        entry = _plans[key] = (plan, message)
+    return entry[0]
 
 
 def encode_body(message: Message, version: int, body: Mapping[str, Any]) -> bytes:

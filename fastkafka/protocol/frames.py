@@ -22,8 +22,6 @@ from fastkafka.protocol.schema import Message
 Buffer = bytes | bytearray | memoryview
 
 _HEADER_START: Final = Struct(">hhi")
-_CORRELATION_ID: Final = Struct(">i")
-_CLIENT_ID_POSITION: Final = 8
 _ERROR_CODE: Final = Struct(">h")
 _UNSUPPORTED_VERSION: Final = 35
 _read_client_id: Final = string_reader(flexible=False, nullable=True)
@@ -92,17 +90,7 @@ def decode_request_header(frame: Buffer) -> RequestHeader:
 
     A broker needs it to answer an ApiVersions request of a version that it does not know.
     """
-    if len(frame) < _CLIENT_ID_POSITION:
-        raise CorruptFrame(f"request header at byte 0: 8 bytes needed, {len(frame)} left")
-    api_key, api_version, correlation_id = _HEADER_START.unpack_from(frame)
-    # The client id keeps its int16 length in flexible headers for exactly this use.
-    start = bytes(frame[_CLIENT_ID_POSITION : _CLIENT_ID_POSITION + 2 + 32767])
-    try:
-        client_id, _ = _read_client_id(start, 0, len(start))
-    except FieldError as error:
-        error.position += _CLIENT_ID_POSITION
-        raise _corrupt("RequestHeader", error.within("client_id"), len(frame)) from None
-    return RequestHeader(api_key, api_version, correlation_id, client_id)
+    return _read_request_header(_as_bytes(frame))
 
 
 def decode_request(frame: Buffer) -> Request:
@@ -110,9 +98,9 @@ def decode_request(frame: Buffer) -> Request:
 
     Returns: records fields as memoryviews, of the frame itself when the frame is bytes
     """
-    header = decode_request_header(frame)
-    api = _api_with_version(header.api_key, header.api_version)
     buffer = _as_bytes(frame)
+    header = _read_request_header(buffer)
+    api = _api_with_version(header.api_key, header.api_version)
     head = load_table("headers", "REQUEST_HEADER")
     _, start = _decode(head, api.request_header_version(header.api_version), buffer, 0)
     body, end = _decode(api.request, header.api_version, buffer, start)
@@ -158,6 +146,21 @@ def _api_with_version(api_key: int, api_version: int) -> Api:
 def _as_bytes(frame: Buffer) -> bytes:
     """The frame as bytes; anything mutable is copied, since views into it are handed out."""
     return frame if isinstance(frame, bytes) else bytes(frame)
+
+
+def _read_request_header(buffer: bytes) -> RequestHeader:
+    size = len(buffer)
+    if size < _HEADER_START.size:
+        raise CorruptFrame(
+            f"RequestHeader: api key at byte 0 of {size}: {_HEADER_START.size} bytes needed"
+        )
+    api_key, api_version, correlation_id = _HEADER_START.unpack_from(buffer)
+    try:
+        # The client id keeps its int16 length in flexible headers for exactly this use.
+        client_id, _ = _read_client_id(buffer, _HEADER_START.size, size)
+    except FieldError as error:
+        raise _corrupt("RequestHeader", error.within("client_id"), size) from None
+    return RequestHeader(api_key, api_version, correlation_id, client_id)
 
 
 def _says_unsupported(buffer: bytes, start: int) -> bool:
