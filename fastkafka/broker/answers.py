@@ -1,0 +1,59 @@
+"""What handlers give back, and how a connection is told to end.
+
+A handler returns a body for the table codec, or parts that are sent as they stand (Fetch, whose
+records go from the file to the socket), or None when the request gets no reply; or a coroutine of
+one of these when it has to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastkafka import protocol
+from fastkafka.broker.log_segment import FileRegion
+
+if TYPE_CHECKING:
+    from fastkafka.broker.broker import Broker
+
+Body = dict[str, Any]
+Part = bytes | FileRegion
+
+
+class Parts(NamedTuple):
+    """A whole response without its length: bytes, and regions of log files."""
+
+    parts: list[Part]
+
+    @property
+    def length(self) -> int:
+        """Bytes of the response."""
+        return sum(
+            part.length if isinstance(part, FileRegion) else len(part) for part in self.parts
+        )
+
+
+Answer = Body | Parts | None
+
+
+class HangUp(Exception):
+    """The connection ends here; the text, for the log, says why."""
+
+
+class Handler(NamedTuple):
+    """One API as this broker has it.
+
+    Args:
+        api: name of the API
+        min_version, max_version: what ApiVersions offers
+        handle: carry the request out
+        refuse: body that answers all of the request with one error code; None for no reply
+        decode: read the frame
+    """
+
+    api: str
+    min_version: int
+    max_version: int
+    handle: Callable[[Broker, protocol.Request], Answer | Coroutine[Any, Any, Answer]]
+    refuse: Callable[[protocol.Request, int], Body | None]
+    decode: Callable[[memoryview], protocol.Request] = protocol.decode_request

@@ -1,0 +1,71 @@
+"""The broker's state, which all handlers work on: settings, topics, producer ids, faults."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+
+from fastkafka.broker.catalogue import Catalogue
+from fastkafka.broker.data_dir import DataDir
+from fastkafka.broker.faults import Faults
+from fastkafka.broker.producer_ids import ProducerIds
+from fastkafka.broker.settings import BrokerSettings
+from fastkafka.broker.topics import Topics
+
+_log = logging.getLogger(__name__)
+_WILDCARD_HOSTS = ("0.0.0.0", "::", "")
+
+
+class Broker:
+    """One broker over one data directory, without the network."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        """Lock the data directory and open its logs.
+
+        Raises: ConfigError, DataDirUnusable, DataDirLocked
+        """
+        settings.check()
+        self.settings = settings
+        self.faults = Faults()
+        self._data_dir = DataDir(settings.data_dir)
+        try:
+            self._catalogue = Catalogue.open(settings.data_dir)
+            self.topics = Topics(settings, self._catalogue)
+            self.topics.load()
+        except BaseException:
+            self._data_dir.close()
+            raise
+        self.producer_ids = ProducerIds(self._catalogue)
+        self.host = _advertised_host(settings)
+        self.port = settings.port
+
+    @property
+    def cluster_id(self) -> str:
+        """The id of the cluster, which the data directory keeps."""
+        return self._catalogue.cluster_id
+
+    @property
+    def node_id(self) -> int:
+        """The id of the only node."""
+        return self.settings.node_id
+
+    def upkeep(self) -> None:
+        """Remove old segments and forget producers that are long gone; called now and then."""
+        before_ms = time.time_ns() // 1_000_000 - self.settings.producer_id_expiration_ms
+        for topic in self.topics:
+            for partition in topic.partitions:
+                partition.log.remove_old_segments()
+                partition.log.expire_producers(before_ms)
+
+    def close(self) -> None:
+        """Close the logs and unlock the data directory."""
+        self.topics.close()
+        self._data_dir.close()
+
+
+def _advertised_host(settings: BrokerSettings) -> str:
+    """Return the host that clients are told to connect to."""
+    if settings.advertised_host:
+        return settings.advertised_host
+    return socket.gethostname() if settings.host in _WILDCARD_HOSTS else settings.host

@@ -1,0 +1,98 @@
+"""The catalogue: what the broker knows of itself and its topics, in one small file.
+
+`catalogue.json` holds the cluster id, the first producer id that was never reserved, and each
+topic with its id, configuration and leader epochs. It is replaced as a whole and brought to the
+disk each time, so a crash leaves the old or the new one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastkafka.broker.data_dir import replace_file
+from fastkafka.broker.start_errors import DataDirUnusable
+
+FILE_NAME = "catalogue.json"
+VERSION = 1
+
+
+@dataclass
+class TopicRow:
+    """A topic as the catalogue has it; the length of `leader_epochs` is the partition count."""
+
+    name: str
+    topic_id: bytes
+    config: dict[str, str]
+    leader_epochs: list[int]
+
+
+@dataclass
+class Catalogue:
+    """The content of the file; `save` after each change."""
+
+    path: Path
+    cluster_id: str
+    next_producer_id: int = 0
+    topics: dict[str, TopicRow] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, data_dir: Path) -> Catalogue:
+        """Read the catalogue of a data directory, or begin one.
+
+        Raises: DataDirUnusable when it cannot be read, understood or written
+        """
+        path = data_dir / FILE_NAME
+        try:
+            if path.exists():
+                return cls._parse(path, json.loads(path.read_bytes()))
+            catalogue = cls(path, cluster_id=_new_cluster_id())
+            catalogue.save()
+            return catalogue
+        except OSError as error:
+            raise DataDirUnusable(f"{path} cannot be used: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataDirUnusable(
+                f"{path} is not a catalogue of this broker: {error!r}",
+                hint="Restore it, or name another data directory.",
+            ) from error
+
+    @classmethod
+    def _parse(cls, path: Path, content: dict[str, Any]) -> Catalogue:
+        if content["version"] != VERSION:
+            raise ValueError(f"version {content['version']} where {VERSION} is known")
+        topics = {
+            name: TopicRow(
+                name,
+                base64.b64decode(row["topic_id"], validate=True),
+                {key: str(value) for key, value in row["config"].items()},
+                [int(leader_epoch) for leader_epoch in row["leader_epochs"]],
+            )
+            for name, row in content["topics"].items()
+        }
+        return cls(path, str(content["cluster_id"]), int(content["next_producer_id"]), topics)
+
+    def save(self) -> None:
+        """Write the file; raises OSError, and the old file is still there then."""
+        content = {
+            "version": VERSION,
+            "cluster_id": self.cluster_id,
+            "next_producer_id": self.next_producer_id,
+            "topics": {
+                row.name: {
+                    "topic_id": base64.b64encode(row.topic_id).decode("ascii"),
+                    "config": row.config,
+                    "leader_epochs": row.leader_epochs,
+                }
+                for row in self.topics.values()
+            },
+        }
+        replace_file(self.path, json.dumps(content, indent=1).encode(), sync=True)
+
+
+def _new_cluster_id() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")

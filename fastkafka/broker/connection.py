@@ -1,0 +1,264 @@
+"""One client's connection: frames in, answers out, one request at a time and in order.
+
+Bytes are received into one buffer, and a request is read where it lies, so a batch is copied once,
+from the socket, before it is written to its log. The buffer grows with what has arrived, never with
+what a length field promises; while an answer is under way or the client does not read its replies,
+no further request is begun, and once the buffer is full nothing more is received.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Coroutine
+from typing import Any, cast
+
+from fastkafka.broker.answers import HangUp, Parts
+from fastkafka.broker.dispatcher import Dispatcher
+from fastkafka.broker.log_segment import FileRegion
+
+_log = logging.getLogger(__name__)
+
+_LENGTH_BYTES = 4
+_PEEK_BYTES = 6  # the length and the api key
+_REQUEST_HEADER_BYTES_MIN = 8
+_PRODUCE_KEY = 0
+_RECEIVE_BYTES = 64 * 1024
+_RECEIVE_BYTES_KEPT_MAX = 4 * 1024 * 1024
+# A request that is decoded into Python objects takes up to about 100 times its bytes; only Produce,
+# which is mostly records, has a reason to be larger.
+CONTROL_REQUEST_BYTES_MAX = 1024 * 1024
+# Below this a read into memory is cheaper than the system calls and loop steps of sendfile.
+_SENDFILE_BYTES_MIN = 128 * 1024
+
+
+class Connection(asyncio.BufferedProtocol):
+    """Serves one socket; everything runs on the event loop."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        request_bytes_max: int,
+        connections: set[Connection],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._request_bytes_max = request_bytes_max
+        self._connections = connections
+        self._transport: asyncio.Transport
+        self._peer = "?"
+        self._buffer = bytearray(_RECEIVE_BYTES)
+        self._start = 0  # of what is not yet served
+        self._end = 0  # of what was received
+        self._task: asyncio.Task[None] | None = None
+        self._write_paused = False
+        self._read_paused = False
+
+    # ---- what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin: no Nagle, since replies are small and clients wait for them."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = f"{peer[0]}:{peer[1]}" if peer else "?"
+        connection_socket = transport.get_extra_info("socket")
+        connection_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End: a long poll of this client is of no use any more."""
+        self._connections.discard(self)
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        """Note that the client does not keep up with its replies."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """Go on with the requests that wait."""
+        self._write_paused = False
+        self._serve_frames()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes go; there is always room, or reading would be paused."""
+        if not self._is_busy():
+            self._make_room()
+        return memoryview(self._buffer)[self._end :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Serve the requests that are complete now."""
+        self._end += nbytes
+        self._serve_frames()
+
+    def eof_received(self) -> bool:
+        """Close: a client that has no more requests has no use for replies."""
+        return False
+
+    # ---- receiving
+
+    def _is_busy(self) -> bool:
+        return self._task is not None or self._write_paused
+
+    def _make_room(self) -> None:
+        """Make sure that the request at `_start` fits from there, as far as it may grow now."""
+        if self._start == self._end:
+            self._start = self._end = 0
+            if len(self._buffer) > _RECEIVE_BYTES_KEPT_MAX:
+                self._buffer = bytearray(_RECEIVE_BYTES)
+        received = self._end - self._start
+        needed = _LENGTH_BYTES + self._announced_length() if received >= _LENGTH_BYTES else 0
+        if self._start + needed <= len(self._buffer) and self._end < len(self._buffer):
+            return
+        capacity = max(len(self._buffer), min(needed, 2 * received + _RECEIVE_BYTES))
+        if capacity == len(self._buffer):
+            self._buffer[:received] = self._buffer[self._start : self._end]
+        else:
+            grown = bytearray(capacity)
+            grown[:received] = memoryview(self._buffer)[self._start : self._end]
+            self._buffer = grown
+        self._start, self._end = 0, received
+
+    def _announced_length(self) -> int:
+        start = self._start
+        return int.from_bytes(self._buffer[start : start + _LENGTH_BYTES], "big", signed=True)
+
+    def _take_frame(self) -> memoryview | None:
+        """Return the next request without its length, None while it is not complete.
+
+        Raises: HangUp when the length cannot be that of a request
+        """
+        received = self._end - self._start
+        if received < _LENGTH_BYTES:
+            return None
+        length = self._announced_length()
+        if not _REQUEST_HEADER_BYTES_MIN <= length <= self._request_bytes_max:
+            raise HangUp(self._describe_bad_length(length))
+        if length > CONTROL_REQUEST_BYTES_MAX and received >= _PEEK_BYTES:
+            start = self._start + _LENGTH_BYTES
+            api_key = int.from_bytes(self._buffer[start : start + 2], "big")
+            if api_key != _PRODUCE_KEY:
+                raise HangUp(
+                    f"a request of {length} bytes with api key {api_key}, "
+                    f"{CONTROL_REQUEST_BYTES_MAX} at most"
+                )
+        frame_end = self._start + _LENGTH_BYTES + length
+        if frame_end > self._end:
+            return None
+        frame = memoryview(self._buffer)[self._start + _LENGTH_BYTES : frame_end]
+        self._start = frame_end
+        return frame
+
+    def _describe_bad_length(self, length: int) -> str:
+        first = bytes(self._buffer[self._start : self._start + _LENGTH_BYTES])
+        text = f"a frame of {length} bytes, {self._request_bytes_max} at most"
+        if first[:1] == b"\x16":
+            return f"{text}: the client speaks TLS, this listener does not"
+        if first.isalpha() or first == b"GET ":
+            return f"{text}: the client speaks HTTP, not Kafka"
+        return text
+
+    # ---- serving
+
+    def _serve_frames(self) -> None:
+        """Serve complete requests until one has to wait."""
+        try:
+            while not self._is_busy() and not self._transport.is_closing():
+                frame = self._take_frame()
+                if frame is None:
+                    break
+                self._serve(frame)
+        except HangUp as hang_up:
+            self._hang_up(hang_up)
+        self._pause_or_resume_reading()
+
+    def _serve(self, frame: memoryview) -> None:
+        answer = self._dispatcher.answer(frame)
+        if isinstance(answer, Coroutine):
+            self._task = asyncio.get_running_loop().create_task(self._finish(answer))
+        elif answer is not None:
+            if any(isinstance(part, FileRegion) for part in answer.parts):
+                self._task = asyncio.get_running_loop().create_task(self._send(answer))
+            else:
+                self._write(answer)
+        if self._task is not None:
+            self._task.add_done_callback(self._finished)
+
+    async def _finish(self, answer: Coroutine[Any, Any, Parts | None]) -> None:
+        reply = await answer
+        if reply is not None:
+            await self._send(reply)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, HangUp):
+            self._hang_up(error)
+        elif error is not None:
+            # The client went away while its answer was being sent, or a log file shrank.
+            _log.info("%s: connection closed: %r", self._peer, error)
+            self._transport.abort()
+        elif not task.cancelled():
+            self._serve_frames()
+
+    def _pause_or_resume_reading(self) -> None:
+        """Receive unless the buffer is full of what cannot be served yet."""
+        if self._transport.is_closing():
+            return
+        should_pause = self._is_busy() and self._end == len(self._buffer)
+        if should_pause and not self._read_paused:
+            self._transport.pause_reading()
+        elif self._read_paused and not should_pause:
+            self._transport.resume_reading()
+        self._read_paused = should_pause
+
+    # ---- sending
+
+    def _write(self, reply: Parts) -> None:
+        chunks = [part.read() if isinstance(part, FileRegion) else part for part in reply.parts]
+        length = reply.length
+        if sum(map(len, chunks)) != length:
+            raise HangUp("a log file is shorter than its index says")
+        self._transport.write(b"".join([length.to_bytes(_LENGTH_BYTES, "big"), *chunks]))
+
+    async def _send(self, reply: Parts) -> None:
+        """Send a reply whose records come from log files."""
+        pending: list[bytes] = [reply.length.to_bytes(_LENGTH_BYTES, "big")]
+        for part in reply.parts:
+            if isinstance(part, bytes):
+                pending.append(part)
+            elif part.length < _SENDFILE_BYTES_MIN:
+                pending.append(_read_whole(part))
+            else:
+                self._transport.write(b"".join(pending))
+                pending = []
+                await self._send_file(part)
+        if pending:
+            self._transport.write(b"".join(pending))
+
+    async def _send_file(self, region: FileRegion) -> None:
+        loop = asyncio.get_running_loop()
+        sent = await loop.sendfile(
+            self._transport, cast(Any, region.file), region.position, region.length, fallback=False
+        )
+        if sent != region.length:
+            raise HangUp("a log file is shorter than its index says")
+
+    # ---- the end
+
+    def _hang_up(self, why: HangUp) -> None:
+        _log.warning("%s: connection closed: %s", self._peer, why)
+        self._transport.close()
+
+    def close(self) -> None:
+        """Close the connection; what was written to the transport still goes out."""
+        if self._task is not None:
+            self._task.cancel()
+        self._transport.close()
+
+
+def _read_whole(region: FileRegion) -> bytes:
+    content = region.read()
+    if len(content) != region.length:
+        raise HangUp("a log file is shorter than its index says")
+    return content

@@ -1,0 +1,128 @@
+"""From a frame to an answer: decode, find the handler, apply faults, encode.
+
+Whatever a handler raises ends as an error code in its response; what cannot be decoded, or is not
+offered in ApiVersions, ends the connection, as in Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from fastkafka import protocol
+from fastkafka.broker.answers import Answer, Handler, HangUp, Parts
+from fastkafka.broker.broker import Broker
+from fastkafka.broker.faults import Fault
+from fastkafka.broker.handlers import HANDLERS, api_versions
+from fastkafka.broker.refusal import Refusal
+from fastkafka.errors import KafkaError, ProtocolError
+
+_log = logging.getLogger(__name__)
+
+Reply = Parts | None
+
+
+class Dispatcher:
+    """Answers the requests of all connections of one broker."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def answer(self, frame: memoryview) -> Reply | Coroutine[Any, Any, Reply]:
+        """Return the response to a request, None for no reply, or a coroutine of these.
+
+        The frame is read until the answer is there, and must not change before.
+        Raises: HangUp
+        """
+        try:
+            header = protocol.decode_request_header(frame)
+            handler = HANDLERS.get(header.api_key)
+            if handler is None:
+                raise HangUp(f"api key {header.api_key} is not offered")
+            if not handler.min_version <= header.api_version <= handler.max_version:
+                return self._unknown_version(handler, header)
+            request = handler.decode(frame)
+        except ProtocolError as error:
+            raise HangUp(f"request cannot be read: {error.error.str()}") from None
+        fault = self._broker.faults.take(handler.api)
+        if fault is not None:
+            return self._answer_with_fault(handler, request, fault)
+        answer = self._handle(handler, request)
+        if isinstance(answer, Coroutine):
+            return self._wait(handler, request, answer)
+        return _encoded(request, answer)
+
+    def _unknown_version(self, handler: Handler, header: protocol.RequestHeader) -> Reply:
+        if handler.api != "api_versions":
+            raise HangUp(
+                f"{handler.api} version {header.api_version} is not offered, "
+                f"{handler.min_version} to {handler.max_version} are"
+            )
+        # KIP-511: the answer is in version 0, and tells the versions that would do.
+        request = protocol.Request(
+            header.api_key, 0, header.correlation_id, header.client_id, body={}
+        )
+        return _encoded(request, api_versions.refuse(request, KafkaError.UNSUPPORTED_VERSION))
+
+    def _handle(
+        self, handler: Handler, request: protocol.Request
+    ) -> Answer | Coroutine[Any, Any, Answer]:
+        try:
+            return handler.handle(self._broker, request)
+        except HangUp:
+            raise
+        except Exception as error:
+            return _refusal(handler, request, error)
+
+    async def _wait(
+        self,
+        handler: Handler,
+        request: protocol.Request,
+        answer: Coroutine[Any, Any, Answer],
+    ) -> Reply:
+        try:
+            return _encoded(request, await answer)
+        except HangUp:
+            raise
+        except Exception as error:
+            return _encoded(request, _refusal(handler, request, error))
+
+    async def _answer_with_fault(
+        self, handler: Handler, request: protocol.Request, fault: Fault
+    ) -> Reply:
+        if fault.delay_ms:
+            await asyncio.sleep(fault.delay_ms / 1000)
+        if fault.drop_connection == "before":
+            raise HangUp(f"fault: {handler.api} dropped before it was carried out")
+        if fault.error_code:
+            answer: Any = handler.refuse(request, fault.error_code)
+        else:
+            answer = self._handle(handler, request)
+        if isinstance(answer, Coroutine):
+            reply = await self._wait(handler, request, answer)
+        else:
+            reply = _encoded(request, answer)
+        if fault.drop_connection == "after":
+            raise HangUp(f"fault: {handler.api} dropped after it was carried out")
+        return None if fault.drop_reply else reply
+
+
+def _refusal(handler: Handler, request: protocol.Request, error: Exception) -> Answer:
+    if isinstance(error, Refusal):
+        return handler.refuse(request, error.code)
+    _log.error("%s v%d failed", handler.api, request.api_version, exc_info=error)
+    return handler.refuse(request, KafkaError.UNKNOWN)
+
+
+def _encoded(request: protocol.Request, answer: Answer) -> Reply:
+    if answer is None or isinstance(answer, Parts):
+        return answer
+    return Parts(
+        [
+            protocol.encode_response(
+                request.api_key, request.api_version, request.correlation_id, answer
+            )
+        ]
+    )

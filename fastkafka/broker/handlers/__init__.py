@@ -1,0 +1,42 @@
+"""One file per API that the broker has; this is the only list of them.
+
+A handler is registered by its line here, and ApiVersions offers exactly what is registered.
+"""
+
+from __future__ import annotations
+
+from fastkafka.broker.answers import Handler
+from fastkafka.broker.handlers import (
+    api_versions,
+    create_topics,
+    delete_topics,
+    describe_cluster,
+    describe_configs,
+    fetch,
+    find_coordinator,
+    init_producer_id,
+    list_offsets,
+    metadata,
+    offset_for_leader_epoch,
+    produce,
+)
+from fastkafka.protocol import API_BY_NAME
+
+_REGISTERED: tuple[Handler, ...] = (
+    produce.HANDLER,
+    fetch.HANDLER,
+    list_offsets.HANDLER,
+    metadata.HANDLER,
+    find_coordinator.HANDLER,
+    api_versions.HANDLER,
+    create_topics.HANDLER,
+    delete_topics.HANDLER,
+    init_producer_id.HANDLER,
+    offset_for_leader_epoch.HANDLER,
+    describe_configs.HANDLER,
+    describe_cluster.HANDLER,
+)
+
+HANDLERS: dict[int, Handler] = {API_BY_NAME[handler.api].key: handler for handler in _REGISTERED}
+
+api_versions.offer(HANDLERS)

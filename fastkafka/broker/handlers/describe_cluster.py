@@ -1,0 +1,48 @@
+"""DescribeCluster (key 60), versions 0 to 2: the cluster id and its one broker.
+
+Version 1 may ask for the controllers instead (KIP-919); there is no separate controller listener.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastkafka.broker.answers import Body, Handler
+from fastkafka.broker.refusal import NO_ERROR
+from fastkafka.errors import KafkaError
+
+if TYPE_CHECKING:
+    from fastkafka.broker.broker import Broker
+    from fastkafka.protocol import Request
+
+_ENDPOINT_BROKERS = 1
+
+
+def handle(broker: Broker, request: Request) -> Body:
+    """Answer with this broker."""
+    endpoint_type = request.body["endpoint_type"]
+    if endpoint_type != _ENDPOINT_BROKERS:
+        return {
+            **refuse(request, KafkaError.INVALID_REQUEST),
+            "error_message": f"this listener has no endpoints of type {endpoint_type}",
+        }
+    return {
+        "error_code": NO_ERROR,
+        "endpoint_type": endpoint_type,
+        "cluster_id": broker.cluster_id,
+        "controller_id": broker.node_id,
+        "brokers": [{"broker_id": broker.node_id, "host": broker.host, "port": broker.port}],
+    }
+
+
+def refuse(request: Request, error_code: int) -> Body:
+    """Answer with an error."""
+    return {
+        "error_code": error_code,
+        "endpoint_type": request.body["endpoint_type"],
+        "cluster_id": "",
+        "brokers": [],
+    }
+
+
+HANDLER = Handler("describe_cluster", 0, 2, handle, refuse)

@@ -1,0 +1,167 @@
+"""Fetch (key 1), versions 4 to 17: records from log files, with long poll.
+
+Version 7 added sessions, 12 compact lengths, 13 topic ids, 15 replica_state, 16 node_endpoints.
+Sessions are declined: session_id is always 0, which tells the client to send full requests
+(KIP-227). The last stable offset is the high watermark, since there are no transactions.
+
+The first partition that has records gives at least one batch, however large, so that a consumer
+with small limits gets on (KIP-74); other partitions stay within what is left of max_bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastkafka.broker.answers import Body, Handler, Parts
+from fastkafka.broker.fetch_response import TOPIC_IDS_SINCE, encode_fetch
+from fastkafka.broker.refusal import NO_ERROR, Refusal
+from fastkafka.broker.waiters import FetchWaiter
+from fastkafka.errors import KafkaError
+
+if TYPE_CHECKING:
+    from fastkafka.broker.broker import Broker
+    from fastkafka.broker.log_segment import FileRegion
+    from fastkafka.broker.topics import Partition
+    from fastkafka.protocol import Request
+
+_SESSION_EPOCHS_FULL = (0, -1)  # FetchMetadata.INITIAL_EPOCH, FINAL_EPOCH
+_WAIT_MS_MAX = 2**31 - 1
+
+
+class _Collected(NamedTuple):
+    """What there is to answer now."""
+
+    responses: list[Body]
+    size_bytes: int
+    has_error: bool
+    partitions: list[Partition]
+
+
+def handle(broker: Broker, request: Request) -> Parts | Coroutine[Any, Any, Parts]:
+    """Answer at once when there is enough, an error or no time; otherwise wait."""
+    body = request.body
+    if body["session_id"] != 0 or body["session_epoch"] not in _SESSION_EPOCHS_FULL:
+        raise Refusal(KafkaError.FETCH_SESSION_ID_NOT_FOUND, "fetch sessions are not kept")
+    collected = _collect(broker, request)
+    if _is_enough(collected, body):
+        return _encode(request, collected.responses)
+    return _wait(broker, request)
+
+
+def _is_enough(collected: _Collected, body: dict[str, Any]) -> bool:
+    return (
+        collected.size_bytes >= body["min_bytes"]
+        or body["max_wait_ms"] <= 0
+        or collected.has_error
+        or not collected.partitions
+    )
+
+
+async def _wait(broker: Broker, request: Request) -> Parts:
+    # Looked at again: records may have come between the request and this first step.
+    collected = _collect(broker, request)
+    if not _is_enough(collected, request.body):
+        waiter = FetchWaiter(request.body["min_bytes"] - collected.size_bytes)
+        timeout_s = min(request.body["max_wait_ms"], _WAIT_MS_MAX) / 1000
+        await waiter.sleep(timeout_s, [partition.waiters for partition in collected.partitions])
+        collected = _collect(broker, request)
+    return _encode(request, collected.responses)
+
+
+def _collect(broker: Broker, request: Request) -> _Collected:
+    left_bytes = max(request.body["max_bytes"], 0)
+    by_id = request.api_version >= TOPIC_IDS_SINCE
+    responses: list[Body] = []
+    size_bytes = 0
+    has_error = False
+    found: list[Partition] = []
+    for topic in request.body["topics"]:
+        partitions: list[Body] = []
+        for asked in topic["partitions"]:
+            try:
+                partition = _find(broker, topic, asked, by_id)
+                limit_bytes = max(min(left_bytes, asked["partition_max_bytes"]), 0)
+                region = partition.read(asked["fetch_offset"], limit_bytes, size_bytes == 0)
+            except Refusal as refusal:
+                has_error = True
+                partitions.append(_refused(asked["partition"], refusal.code))
+                continue
+            found.append(partition)
+            if region is not None:
+                size_bytes += region.length
+                left_bytes = max(left_bytes - region.length, 0)
+            partitions.append(_answered(partition, region))
+        responses.append(
+            {"topic": topic["topic"], "topic_id": topic["topic_id"], "partitions": partitions}
+        )
+    return _Collected(responses, size_bytes, has_error, found)
+
+
+def _find(broker: Broker, topic: dict[str, Any], asked: dict[str, Any], by_id: bool) -> Partition:
+    topics = broker.topics
+    found = topics.by_id(topic["topic_id"]) if by_id else topics.by_name(topic["topic"])
+    partition = found.partition(asked["partition"])
+    partition.check_leader_epoch(asked["current_leader_epoch"])
+    return partition
+
+
+def _answered(partition: Partition, region: FileRegion | None) -> Body:
+    log = partition.log
+    return {
+        "partition_index": partition.index,
+        "error_code": NO_ERROR,
+        "high_watermark": log.high_watermark,
+        "last_stable_offset": log.high_watermark,
+        "log_start_offset": log.log_start_offset,
+        "records": region,
+    }
+
+
+def _refused(index: int, error_code: int) -> Body:
+    return {
+        "partition_index": index,
+        "error_code": error_code,
+        "high_watermark": -1,
+        "last_stable_offset": -1,
+        "log_start_offset": -1,
+        "records": None,
+    }
+
+
+def _encode(request: Request, responses: list[Body], error_code: int = NO_ERROR) -> Parts:
+    body = {
+        "throttle_time_ms": 0,
+        "error_code": error_code,
+        "session_id": 0,
+        "responses": responses,
+    }
+    return encode_fetch(request.api_version, request.correlation_id, body)
+
+
+def refuse(request: Request, error_code: int) -> Body:
+    """Answer the whole request, and each partition of it, with one error."""
+    # Errors of the whole request exist since version 7; a session error is nothing else.
+    if error_code == KafkaError.FETCH_SESSION_ID_NOT_FOUND:
+        return {"error_code": error_code}
+    return {
+        "responses": [
+            {
+                "topic": topic["topic"],
+                "topic_id": topic["topic_id"],
+                "partitions": [
+                    {
+                        "partition_index": asked["partition"],
+                        "error_code": error_code,
+                        "high_watermark": -1,
+                        "records": b"",
+                    }
+                    for asked in topic["partitions"]
+                ],
+            }
+            for topic in request.body["topics"]
+        ],
+    }
+
+
+HANDLER = Handler("fetch", 4, 17, handle, refuse)

@@ -1,0 +1,97 @@
+"""ListOffsets (key 2), versions 1 to 10: the ends of a log, and offsets by time.
+
+Version 4 added leader epochs, 7 the record with the largest timestamp (KIP-734), 8 the start of the
+local log, 9 the end of the tiered part (there is none: -1), 10 a time-out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastkafka.broker.answers import Body, Handler
+from fastkafka.broker.partition_log import NO_TIMESTAMP, TimestampAndOffset
+from fastkafka.broker.refusal import NO_ERROR, Refusal
+from fastkafka.errors import KafkaError
+
+if TYPE_CHECKING:
+    from fastkafka.broker.broker import Broker
+    from fastkafka.broker.topics import Partition
+    from fastkafka.protocol import Request
+
+# ListOffsetsRequest.java
+LATEST = -1
+EARLIEST = -2
+MAX_TIMESTAMP = -3
+EARLIEST_LOCAL = -4
+LATEST_TIERED = -5
+
+_LEADER_EPOCHS_SINCE = 4
+
+
+def handle(broker: Broker, request: Request) -> Body:
+    """Answer each partition."""
+    return {
+        "topics": [
+            {
+                "name": topic["name"],
+                "partitions": [
+                    _answer(broker, request.api_version, topic["name"], asked)
+                    for asked in topic["partitions"]
+                ],
+            }
+            for topic in request.body["topics"]
+        ]
+    }
+
+
+def _answer(broker: Broker, version: int, topic_name: str, asked: dict[str, Any]) -> Body:
+    try:
+        partition = broker.topics.by_name(topic_name).partition(asked["partition_index"])
+        partition.check_leader_epoch(asked["current_leader_epoch"])
+        found = _find(partition, asked["timestamp"])
+    except Refusal as refusal:
+        return _refused(asked, refusal.code)
+    answer = {
+        "partition_index": asked["partition_index"],
+        "error_code": NO_ERROR,
+        "timestamp": found.timestamp,
+        "offset": found.offset,
+    }
+    if version >= _LEADER_EPOCHS_SINCE and found.offset >= 0:
+        answer["leader_epoch"] = partition.log.leader_epoch
+    return answer
+
+
+def _find(partition: Partition, timestamp: int) -> TimestampAndOffset:
+    log = partition.log
+    if timestamp == LATEST:
+        return TimestampAndOffset(NO_TIMESTAMP, log.high_watermark)
+    if timestamp in (EARLIEST, EARLIEST_LOCAL):
+        return TimestampAndOffset(NO_TIMESTAMP, log.log_start_offset)
+    if timestamp == LATEST_TIERED:
+        return TimestampAndOffset(NO_TIMESTAMP, -1)
+    if timestamp == MAX_TIMESTAMP:
+        return log.offset_of_max_timestamp()
+    if timestamp < 0:
+        raise Refusal(KafkaError.INVALID_REQUEST, f"no offset is meant by timestamp {timestamp}")
+    return log.offset_for_timestamp(timestamp)
+
+
+def _refused(asked: dict[str, Any], error_code: int) -> Body:
+    return {"partition_index": asked["partition_index"], "error_code": error_code}
+
+
+def refuse(request: Request, error_code: int) -> Body:
+    """Answer every partition with one error."""
+    return {
+        "topics": [
+            {
+                "name": topic["name"],
+                "partitions": [_refused(asked, error_code) for asked in topic["partitions"]],
+            }
+            for topic in request.body["topics"]
+        ]
+    }
+
+
+HANDLER = Handler("list_offsets", 1, 10, handle, refuse)

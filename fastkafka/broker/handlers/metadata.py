@@ -1,0 +1,100 @@
+"""Metadata (key 3), versions 0 to 13: brokers, topics, leaders; creates topics that are asked for.
+
+Version 4 lets the client forbid the creation, 7 added leader epochs, 9 compact lengths, 10 topic
+ids, 12 questions by topic id, 13 an error for the whole response.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastkafka.broker.answers import Body, Handler
+from fastkafka.broker.refusal import NO_ERROR, Refusal
+from fastkafka.broker.topics import NO_TOPIC_ID
+from fastkafka.errors import KafkaError
+
+if TYPE_CHECKING:
+    from fastkafka.broker.broker import Broker
+    from fastkafka.broker.topics import Topic
+    from fastkafka.protocol import Request
+
+_TOPICS_BY_ID_SINCE = 12
+
+
+def handle(broker: Broker, request: Request) -> Body:
+    """Answer with the broker and the topics asked for, or all of them."""
+    asked = request.body["topics"]
+    if asked is None or (not asked and request.api_version == 0):
+        topics = [_describe(broker, topic) for topic in broker.topics]
+    else:
+        may_create = (
+            broker.settings.auto_create_topics and request.body["allow_auto_topic_creation"]
+        )
+        topics = [_answer(broker, request.api_version, topic, may_create) for topic in asked]
+    return {
+        "brokers": [{"node_id": broker.node_id, "host": broker.host, "port": broker.port}],
+        "cluster_id": broker.cluster_id,
+        "controller_id": broker.node_id,
+        "topics": topics,
+    }
+
+
+def _answer(broker: Broker, version: int, asked: dict[str, Any], may_create: bool) -> Body:
+    name, topic_id = asked["name"], asked["topic_id"]
+    try:
+        if version >= _TOPICS_BY_ID_SINCE and topic_id != NO_TOPIC_ID:
+            return _describe(broker, broker.topics.by_id(topic_id))
+        if name is None:
+            raise Refusal(KafkaError.INVALID_REQUEST, "a topic without name and id")
+        if name not in broker.topics and may_create:
+            partition_count = broker.settings.num_partitions
+            broker.topics.check_new(name, partition_count)
+            broker.topics.create(name, partition_count, {})
+        return _describe(broker, broker.topics.by_name(name))
+    except Refusal as refusal:
+        return _refused(asked, version, refusal.code)
+
+
+def _describe(broker: Broker, topic: Topic) -> Body:
+    nodes = [broker.node_id]
+    return {
+        "error_code": NO_ERROR,
+        "name": topic.name,
+        "topic_id": topic.topic_id,
+        "partitions": [
+            {
+                "error_code": NO_ERROR,
+                "partition_index": partition.index,
+                "leader_id": broker.node_id,
+                "leader_epoch": partition.log.leader_epoch,
+                "replica_nodes": nodes,
+                "isr_nodes": nodes,
+            }
+            for partition in topic.partitions
+        ],
+    }
+
+
+def _refused(asked: dict[str, Any], version: int, error_code: int) -> Body:
+    name = asked["name"]
+    if name is None and version < _TOPICS_BY_ID_SINCE:
+        name = ""
+    return {
+        "error_code": error_code,
+        "name": name,
+        "topic_id": asked["topic_id"],
+        "partitions": [],
+    }
+
+
+def refuse(request: Request, error_code: int) -> Body:
+    """Answer every topic asked for with one error."""
+    asked = request.body["topics"] or []
+    return {
+        "brokers": [],
+        "topics": [_refused(topic, request.api_version, error_code) for topic in asked],
+        "error_code": error_code,
+    }
+
+
+HANDLER = Handler("metadata", 0, 13, handle, refuse)

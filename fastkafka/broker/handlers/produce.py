@@ -1,0 +1,116 @@
+"""Produce (key 0), versions 3 to 13: append one batch per partition.
+
+Version 8 added error messages, 9 compact lengths, 13 topic ids instead of names. With acks 0 there
+is no reply; when such a request fails the connection is closed, which is all that the client can
+notice (as Kafka does). acks 1 and all are the same here: there is one replica.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from fastkafka.broker.answers import Body, Handler, HangUp
+from fastkafka.broker.produce_request import TOPIC_IDS_SINCE, decode_produce
+from fastkafka.broker.refusal import NO_ERROR, Refusal
+from fastkafka.errors import KafkaError
+
+if TYPE_CHECKING:
+    from fastkafka.broker.broker import Broker
+    from fastkafka.broker.topics import Topic
+    from fastkafka.protocol import Request
+
+_log = logging.getLogger(__name__)
+
+ACKS_NONE = 0
+_ACKS_VALID = (-1, 0, 1)
+
+
+def handle(broker: Broker, request: Request) -> Body | None:
+    """Append what the request carries and answer per partition."""
+    body = request.body
+    if body["acks"] not in _ACKS_VALID:
+        raise Refusal(KafkaError.INVALID_REQUIRED_ACKS, f"acks is {body['acks']}")
+    if body["transactional_id"] is not None:
+        raise Refusal(KafkaError.INVALID_TXN_STATE, "there are no transactions in progress")
+    by_id = request.api_version >= TOPIC_IDS_SINCE
+    responses = [_append_topic(broker, topic_data, by_id) for topic_data in body["topic_data"]]
+    if body["acks"] != ACKS_NONE:
+        return {"responses": responses}
+    for response in responses:
+        for partition in response["partition_responses"]:
+            if partition["error_code"] != NO_ERROR:
+                raise HangUp(f"produce with acks 0 failed: {partition['error_message']}")
+    return None
+
+
+def _append_topic(broker: Broker, topic_data: dict[str, Any], by_id: bool) -> Body:
+    refusal: Refusal | None = None
+    topic: Topic | None = None
+    try:
+        if by_id:
+            topic = broker.topics.by_id(topic_data["topic_id"])
+        else:
+            topic = broker.topics.by_name(topic_data["name"])
+    except Refusal as error:
+        refusal = error
+    return {
+        "name": topic_data["name"],
+        "topic_id": topic_data["topic_id"],
+        "partition_responses": [
+            _append(topic, data) if topic else _refused(data["index"], refusal)
+            for data in topic_data["partition_data"]
+        ],
+    }
+
+
+def _append(topic: Topic, data: dict[str, Any]) -> Body:
+    index = data["index"]
+    try:
+        if data["records"] is None:
+            raise Refusal(KafkaError.INVALID_RECORD, "there are no records")
+        partition = topic.partition(index)
+        appended = partition.append(data["records"])
+    except Refusal as refusal:
+        _log.info("produce to %s-%d: %s", topic.name, index, refusal)
+        return _refused(index, refusal)
+    return {
+        "index": index,
+        "error_code": NO_ERROR,
+        "base_offset": appended.base_offset,
+        "log_append_time_ms": -1,
+        "log_start_offset": partition.log.log_start_offset,
+    }
+
+
+def _refused(index: int, refusal: Refusal | None) -> Body:
+    return {
+        "index": index,
+        "error_code": refusal.code if refusal else KafkaError.UNKNOWN,
+        "base_offset": -1,
+        "log_append_time_ms": -1,
+        "log_start_offset": -1,
+        "error_message": str(refusal),
+    }
+
+
+def refuse(request: Request, error_code: int) -> Body | None:
+    """Answer every partition with one error."""
+    if request.body["acks"] == ACKS_NONE:
+        raise HangUp(f"produce with acks 0 failed: {KafkaError(error_code).name()}")
+    return {
+        "responses": [
+            {
+                "name": topic_data["name"],
+                "topic_id": topic_data["topic_id"],
+                "partition_responses": [
+                    {"index": data["index"], "error_code": error_code, "base_offset": -1}
+                    for data in topic_data["partition_data"]
+                ],
+            }
+            for topic_data in request.body["topic_data"]
+        ]
+    }
+
+
+HANDLER = Handler("produce", 3, 13, handle, refuse, decode_produce)

@@ -1,0 +1,232 @@
+"""One segment of a partition: a `.log` file of batches as they came, and its index.
+
+Files are named by the offset of their first record, 20 digits, as Kafka names them. A segment is
+written at its end only, with positioned writes; reading never moves a file position, so any number
+of fetches may send from the same file.
+Source: LogSegment.java, FileRecords.java.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from fastkafka.broker.offset_index import OffsetIndex
+from fastkafka.broker.record_batch import (
+    HEADER_BYTES,
+    MAGIC,
+    PLACED_PREFIX_BYTES,
+    BatchHeader,
+    crc_matches,
+    read_header,
+)
+
+_SCAN_BYTES = 64 * 1024
+
+
+class SegmentFile:
+    """An open `.log` file, closed when the last fetch that sends from it is done."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def fileno(self) -> int:
+        """Return the descriptor; asyncio's sendfile asks for it."""
+        return self._fd
+
+    def close(self) -> None:
+        """Close the descriptor now."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class FileRegion(NamedTuple):
+    """Bytes of a log that go out as they are. Holds the file open while it is being sent."""
+
+    file: SegmentFile
+    position: int
+    length: int
+
+    def read(self) -> bytes:
+        """Read the region into memory."""
+        return os.pread(self.file.fileno(), self.length, self.position)
+
+
+class FoundBatch(NamedTuple):
+    """A batch met by a scan, and where it starts in the file."""
+
+    position: int
+    header: BatchHeader
+
+
+def segment_path(folder: Path, base_offset: int, suffix: str) -> Path:
+    """Return the path of a segment's file, such as `00000000000000000042.log`."""
+    return folder / f"{base_offset:020d}{suffix}"
+
+
+class LogSegment:
+    """Batches from `base_offset` on, up to `size_bytes` of the file."""
+
+    def __init__(self, folder: Path, base_offset: int, index_interval_bytes: int) -> None:
+        self.base_offset = base_offset
+        self.next_offset = base_offset
+        self.size_bytes = 0
+        self.max_timestamp = -1
+        self.max_timestamp_position = 0
+        self.path = segment_path(folder, base_offset, ".log")
+        index_path = segment_path(folder, base_offset, ".index")
+        self._file = SegmentFile(self.path)
+        self.index = OffsetIndex(index_path, base_offset, index_interval_bytes)
+
+    # ---- writing
+
+    def append(
+        self, prefix: bytes, batch: memoryview, header: BatchHeader, base_offset: int, sync: bool
+    ) -> None:
+        """Write a batch at the end, its first bytes replaced by `prefix`.
+
+        Raises: OSError when it could not be written as a whole, or, with `sync`, not be brought to
+                the disk. What was written is cut off again; should that fail too, it lies behind
+                `size_bytes`, where nothing reads, until the next append overwrites it.
+        """
+        position = self.size_bytes
+        fd = self._file.fileno()
+        try:
+            _write_fully(fd, [memoryview(prefix), batch[PLACED_PREFIX_BYTES:]], position)
+            if sync:
+                os.fdatasync(fd)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, position)
+            raise
+        if self._note(header, base_offset, position):
+            self.index.write_last_entry()
+
+    def _note(self, header: BatchHeader, base_offset: int, position: int) -> bool:
+        """Take a batch that is in the file into the books."""
+        self.size_bytes = position + header.size_bytes
+        self.next_offset = base_offset + header.last_offset_delta + 1
+        if header.max_timestamp > self.max_timestamp:
+            self.max_timestamp = header.max_timestamp
+            self.max_timestamp_position = position
+        return self.index.add(
+            self.next_offset - 1, position, header.size_bytes, header.max_timestamp
+        )
+
+    def sync(self) -> None:
+        """Wait until the batches are on the disk."""
+        os.fdatasync(self._file.fileno())
+
+    # ---- opening what is on the disk
+
+    def recover(self, check_crcs: bool, visit: Callable[[BatchHeader], None]) -> int:
+        """Read the headers of the file, call `visit` for each, and return the bytes left over.
+
+        Stops at the first bytes that are no whole batch in offset order (or, with `check_crcs`,
+        whose CRC is wrong): the segment ends there.
+        """
+        file_bytes = os.fstat(self._file.fileno()).st_size
+        for position, header in self._scan(0, file_bytes, check_crcs):
+            if header.base_offset < self.next_offset:
+                break
+            self._note(header, header.base_offset, position)
+            visit(header)
+        self.index.write_file()
+        return file_bytes - self.size_bytes
+
+    def cut_tail(self) -> None:
+        """Remove what follows the last good batch from the file."""
+        os.ftruncate(self._file.fileno(), self.size_bytes)
+
+    def _scan(self, position: int, end: int, check_crcs: bool = False) -> Iterator[FoundBatch]:
+        """Walk batch headers from `position`, which must be the start of a batch, to `end`."""
+        fd = self._file.fileno()
+        window = memoryview(b"")
+        window_position = position
+        while end - position >= HEADER_BYTES:
+            start = position - window_position
+            if start + HEADER_BYTES > len(window):
+                window = memoryview(os.pread(fd, min(_SCAN_BYTES, end - position), position))
+                window_position, start = position, 0
+                if len(window) < HEADER_BYTES:
+                    return
+            header = read_header(window, start)
+            size_bytes = header.size_bytes
+            if header.magic != MAGIC or not HEADER_BYTES <= size_bytes <= end - position:
+                return
+            if check_crcs:
+                batch = window[start : start + size_bytes]
+                if len(batch) < size_bytes:
+                    batch = memoryview(os.pread(fd, size_bytes, position))
+                if len(batch) < size_bytes or not crc_matches(batch, header):
+                    return
+            yield FoundBatch(position, header)
+            position += size_bytes
+
+    # ---- reading
+
+    def region(self, offset: int, max_bytes: int, at_least_one_batch: bool) -> FileRegion | None:
+        """Return the bytes from the batch that holds `offset` on, `max_bytes` of them at most.
+
+        The last batch may be cut by `max_bytes`, as in Kafka: consumers drop what is incomplete.
+        With `at_least_one_batch` the first batch is whole, however large.
+        Returns None when the segment has nothing at or after `offset`.
+        """
+        found = self._first_batch_reaching(offset)
+        if found is None:
+            return None
+        wanted = max(max_bytes, found.header.size_bytes) if at_least_one_batch else max_bytes
+        length = min(wanted, self.size_bytes - found.position)
+        return FileRegion(self._file, found.position, length)
+
+    def _first_batch_reaching(self, offset: int) -> FoundBatch | None:
+        for found in self._scan(self.index.position_for_offset(offset), self.size_bytes):
+            if found.header.last_offset >= offset:
+                return found
+        return None
+
+    def first_batch_from_timestamp(self, timestamp: int) -> FoundBatch | None:
+        """Return the first batch with a record at `timestamp` or later."""
+        if self.max_timestamp < timestamp:
+            return None
+        for found in self._scan(self.index.position_for_timestamp(timestamp), self.size_bytes):
+            if found.header.max_timestamp >= timestamp:
+                return found
+        return None
+
+    def read_batch(self, position: int) -> bytes:
+        """Read the whole batch that starts at `position`."""
+        fd = self._file.fileno()
+        header = read_header(os.pread(fd, HEADER_BYTES, position))
+        return os.pread(fd, header.size_bytes, position)
+
+    # ---- the end
+
+    def remove(self) -> None:
+        """Unlink the files; a fetch that is being sent keeps the bytes until it is done."""
+        self.index.close()
+        for path in (self.path, self.index.path):
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the files."""
+        self.index.close()
+        self._file.close()
+
+
+def _write_fully(fd: int, parts: list[memoryview], position: int) -> None:
+    """Write `parts` at `position`; a short write goes on where it stopped."""
+    while parts:
+        written = os.pwritev(fd, parts, position)
+        position += written
+        while parts and written >= len(parts[0]):
+            written -= len(parts.pop(0))
+        if parts:
+            parts[0] = parts[0][written:]

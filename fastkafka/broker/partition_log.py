@@ -1,0 +1,267 @@
+"""The log of one partition: segments in a `topic-partition/` folder, and what is known of them.
+
+A batch is stored as it came: only its base offset and leader epoch are set. Nothing is answered as
+written before the whole batch is in the file (and on the disk, with fsync=always); what a crash
+leaves half written is cut off at the next start. There is one replica, so the high watermark is the
+end of the log.
+Source: UnifiedLog.java, LogLoader.java.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from bisect import bisect_right
+from pathlib import Path
+from typing import NamedTuple
+
+from fastkafka.broker.data_dir import sync_folder
+from fastkafka.broker.leader_epochs import LeaderEpochs
+from fastkafka.broker.log_segment import FileRegion, LogSegment
+from fastkafka.broker.producer_state import ProducerState
+from fastkafka.broker.record_batch import BatchHeader, check_produced, placed_prefix
+from fastkafka.broker.record_timestamps import first_record_from
+from fastkafka.broker.refusal import Refusal
+from fastkafka.broker.settings import FsyncPolicy
+from fastkafka.errors import KafkaError
+
+_log = logging.getLogger(__name__)
+
+NO_TIMESTAMP = -1
+
+
+class LogConfig(NamedTuple):
+    """Configuration of a log: the topic's own values over the broker's."""
+
+    segment_bytes: int = 1 << 30
+    index_interval_bytes: int = 4096
+    retention_bytes: int = -1
+    max_message_bytes: int = 1_048_588
+    fsync: FsyncPolicy = "never"
+
+
+class AppendedBatch(NamedTuple):
+    """Where a produced batch is in the log; `duplicate` when it was there already."""
+
+    base_offset: int
+    duplicate: bool
+
+
+class TimestampAndOffset(NamedTuple):
+    """Answer of a search by time; both -1 when there is no such record."""
+
+    timestamp: int
+    offset: int
+
+
+class PartitionLog:
+    """Append, read and recover the log in `folder`."""
+
+    def __init__(self, folder: Path, config: LogConfig) -> None:
+        """Open the log, and cut off what a crash left half written.
+
+        Raises: OSError when the folder or its files cannot be read
+        """
+        self.folder = folder
+        self.config = config
+        self.producer_state = ProducerState()
+        self.leader_epochs = LeaderEpochs(folder)
+        self.leader_epoch = 0
+        self._segments: list[LogSegment] = []
+        self._open()
+
+    @property
+    def log_start_offset(self) -> int:
+        """Offset of the first record that is still there."""
+        return self._segments[0].base_offset
+
+    @property
+    def log_end_offset(self) -> int:
+        """Offset that the next record will get."""
+        return self._segments[-1].next_offset
+
+    @property
+    def high_watermark(self) -> int:
+        """Offset up to which consumers may read: all of it, since there are no other replicas."""
+        return self.log_end_offset
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all segments."""
+        return sum(segment.size_bytes for segment in self._segments)
+
+    # ---- opening
+
+    def _open(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        base_offsets = sorted(int(path.stem) for path in self.folder.glob("*.log"))
+        self.leader_epochs.load()
+        now_ms = _now_ms()
+
+        def visit(header: BatchHeader) -> None:
+            self.producer_state.record(header, header.base_offset, now_ms)
+            self.leader_epochs.assign(header.partition_leader_epoch, header.base_offset)
+
+        for base_offset in base_offsets or [0]:
+            segment = self._new_segment(base_offset)
+            is_last = base_offset == base_offsets[-1] if base_offsets else True
+            leftover_bytes = segment.recover(check_crcs=is_last, visit=visit)
+            if leftover_bytes and is_last:
+                _log.warning("cutting %d torn bytes off %s", leftover_bytes, segment.path)
+                segment.cut_tail()
+            elif leftover_bytes:
+                # Records after it are good: leaving the hole loses the least.
+                _log.error("%s: its last %d bytes are damaged", segment.path, leftover_bytes)
+            self._segments.append(segment)
+        self.leader_epochs.cut_from_end(self.log_end_offset)
+
+    def _new_segment(self, base_offset: int) -> LogSegment:
+        return LogSegment(self.folder, base_offset, self.config.index_interval_bytes)
+
+    def begin_leader_epoch(self, leader_epoch: int) -> None:
+        """Give `leader_epoch` to what is appended from now on."""
+        self.leader_epoch = leader_epoch
+        if self.leader_epochs.assign(leader_epoch, self.log_end_offset):
+            self.leader_epochs.save()
+
+    # ---- appending
+
+    def append(self, batch: memoryview) -> AppendedBatch:
+        """Check a produced batch and write it at the end of the log.
+
+        Raises: Refusal; nothing was written then
+        """
+        header = check_produced(batch, self.config.max_message_bytes)
+        repeated = self.producer_state.check(header)
+        if repeated is not None:
+            return AppendedBatch(repeated.base_offset, duplicate=True)
+        base_offset = self.log_end_offset
+        try:
+            self._write(batch, header, base_offset)
+        except OSError as error:
+            _log.error("%s: a batch could not be written: %s", self.folder, error)
+            raise Refusal(
+                KafkaError.KAFKA_STORAGE_ERROR,
+                f"the log of {self.folder.name} could not be written: {error.strerror}",
+            ) from error
+        self.producer_state.record(header, base_offset, _now_ms())
+        return AppendedBatch(base_offset, duplicate=False)
+
+    def _write(self, batch: memoryview, header: BatchHeader, base_offset: int) -> None:
+        segment = self._segments[-1]
+        if self._is_full(segment, header):
+            segment = self._roll()
+        prefix = placed_prefix(base_offset, header.batch_length, self.leader_epoch)
+        segment.append(prefix, batch[: header.size_bytes], header, base_offset, self._syncs)
+
+    @property
+    def _syncs(self) -> bool:
+        return self.config.fsync == "always"
+
+    def _is_full(self, segment: LogSegment, header: BatchHeader) -> bool:
+        if segment.size_bytes == 0:
+            return False
+        relative_offset = segment.next_offset + header.last_offset_delta - segment.base_offset
+        return (
+            segment.size_bytes + header.size_bytes > self.config.segment_bytes
+            or relative_offset > 2**31 - 1
+        )
+
+    def _roll(self) -> LogSegment:
+        """Start a new segment; the old one is only read from now on."""
+        segment = self._new_segment(self.log_end_offset)
+        if self._syncs:
+            sync_folder(self.folder)
+        self._segments[-1].index.close()
+        self._segments.append(segment)
+        self.remove_old_segments()
+        return segment
+
+    # ---- reading
+
+    def read(self, offset: int, max_bytes: int, at_least_one_batch: bool) -> FileRegion | None:
+        """Return bytes from the batch that holds `offset` on, from one segment, None at the end.
+
+        Raises: Refusal OFFSET_OUT_OF_RANGE
+        """
+        if offset == self.log_end_offset:
+            return None
+        if not self.log_start_offset <= offset < self.log_end_offset:
+            raise Refusal(
+                KafkaError.OFFSET_OUT_OF_RANGE,
+                f"offset {offset} is not in {self.log_start_offset} to {self.log_end_offset}",
+            )
+        try:
+            for segment in self._segments[self._segment_index(offset) :]:
+                region = segment.region(offset, max_bytes, at_least_one_batch)
+                if region is not None:
+                    return region
+        except OSError as error:
+            _log.error("%s: cannot be read: %s", self.folder, error)
+            raise Refusal(
+                KafkaError.KAFKA_STORAGE_ERROR,
+                f"the log of {self.folder.name} could not be read: {error.strerror}",
+            ) from error
+        return None
+
+    def _segment_index(self, offset: int) -> int:
+        found = bisect_right(self._segments, offset, key=lambda segment: segment.base_offset)
+        return max(found - 1, 0)
+
+    def offset_for_timestamp(self, timestamp: int) -> TimestampAndOffset:
+        """Find the first record at `timestamp` or later."""
+        for segment in self._segments:
+            found = segment.first_batch_from_timestamp(timestamp)
+            if found is not None:
+                record = first_record_from(segment.read_batch(found.position), timestamp)
+                return TimestampAndOffset(record.timestamp, record.offset)
+        return TimestampAndOffset(NO_TIMESTAMP, -1)
+
+    def offset_of_max_timestamp(self) -> TimestampAndOffset:
+        """Find the record with the largest timestamp, the first of them if there are several."""
+        segment = max(self._segments, key=lambda segment: segment.max_timestamp)
+        if segment.max_timestamp == NO_TIMESTAMP:
+            return TimestampAndOffset(NO_TIMESTAMP, -1)
+        batch = segment.read_batch(segment.max_timestamp_position)
+        record = first_record_from(batch, segment.max_timestamp)
+        return TimestampAndOffset(record.timestamp, record.offset)
+
+    def end_offset_for_epoch(self, leader_epoch: int) -> tuple[int, int]:
+        """Return the largest epoch up to `leader_epoch` and the offset where it ended."""
+        return self.leader_epochs.end_offset_for(leader_epoch, self.log_end_offset)
+
+    # ---- upkeep
+
+    def remove_old_segments(self) -> None:
+        """Remove the oldest segments while retention.bytes is exceeded without them."""
+        if self.config.retention_bytes < 0:
+            return
+        excess_bytes = self.size_bytes - self.config.retention_bytes
+        while len(self._segments) > 1 and self._segments[0].size_bytes <= excess_bytes:
+            segment = self._segments.pop(0)
+            excess_bytes -= segment.size_bytes
+            try:
+                segment.remove()
+            except OSError as error:
+                _log.warning("%s could not be removed: %s", segment.path, error)
+            _log.info("%s: retention.bytes removed %s", self.folder.name, segment.path.name)
+        self.leader_epochs.cut_from_start(self.log_start_offset)
+        self.leader_epochs.save()
+
+    def expire_producers(self, before_ms: int) -> None:
+        """Forget producers that wrote nothing since `before_ms`."""
+        self.producer_state.expire(before_ms)
+
+    def forget_files(self) -> None:
+        """Let go of the files: each is closed when the last fetch that sends from it is done."""
+        for segment in self._segments:
+            segment.index.close()
+
+    def close(self) -> None:
+        """Close all files."""
+        for segment in self._segments:
+            segment.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

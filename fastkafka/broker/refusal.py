@@ -1,0 +1,23 @@
+"""Refusals: what a part of the broker answers with a Kafka error code instead of a result.
+
+A Refusal never leaves the broker as an exception: handlers turn it into the error code and, where
+the response has room for one, the error message of the topic or partition that it concerns.
+"""
+
+from __future__ import annotations
+
+from fastkafka.errors import KafkaError
+
+NO_ERROR = KafkaError.NO_ERROR
+
+
+class Refusal(Exception):
+    """A request, or one topic or partition of it, is answered with `code`; `reason` says why."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{KafkaError(self.code).name()}: {self.reason}"

@@ -1,0 +1,63 @@
+"""Settings of the embedded broker, with Kafka's names and Kafka's defaults where it has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fastkafka.errors import ConfigError
+
+FsyncPolicy = Literal["never", "always"]
+
+PORT_MAX = 65535
+PARTITIONS_PER_TOPIC_MAX = 10_000
+# A segment must hold any batch that message.max.bytes lets in, and positions in .index are int32.
+SEGMENT_BYTES_MAX = 2**31 - 1
+SEGMENT_BYTES_MIN = 14  # LogConfig: segment.bytes is at least LegacyRecord.RECORD_OVERHEAD_V0
+
+
+@dataclass(frozen=True)
+class BrokerSettings:
+    """What a broker is told at its start; `check` raises ConfigError naming the bad setting."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 9092
+    advertised_host: str = ""
+    node_id: int = 1
+    num_partitions: int = 1
+    auto_create_topics: bool = True
+    fsync: FsyncPolicy = "never"
+    message_max_bytes: int = 1_048_588  # Kafka: 1 MiB and the 12 bytes before the batch length
+    segment_bytes: int = 1 << 30
+    index_interval_bytes: int = 4096
+    retention_bytes: int = -1
+    retention_check_interval_ms: int = 300_000
+    producer_id_expiration_ms: int = 86_400_000
+    socket_request_max_bytes: int = 104_857_600
+
+    def check(self) -> None:
+        """Raise ConfigError for the first setting that is out of its range."""
+        ranges = (
+            ("port", self.port, 0, PORT_MAX),
+            ("node_id", self.node_id, 0, 2**31 - 1),
+            ("num_partitions", self.num_partitions, 1, PARTITIONS_PER_TOPIC_MAX),
+            ("message_max_bytes", self.message_max_bytes, 0, 2**31 - 1),
+            ("segment_bytes", self.segment_bytes, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
+            ("index_interval_bytes", self.index_interval_bytes, 0, 2**31 - 1),
+            ("retention_bytes", self.retention_bytes, -1, 2**63 - 1),
+            ("retention_check_interval_ms", self.retention_check_interval_ms, 1, 2**63 - 1),
+            ("producer_id_expiration_ms", self.producer_id_expiration_ms, 1, 2**63 - 1),
+            ("socket_request_max_bytes", self.socket_request_max_bytes, 64, 2**31 - 1),
+        )
+        for name, value, lowest, highest in ranges:
+            if not lowest <= value <= highest:
+                raise ConfigError(
+                    f"{name} must be between {lowest} and {highest}, not {value}",
+                    where="embedded broker",
+                )
+        if self.fsync not in ("never", "always"):
+            raise ConfigError(
+                f"fsync must be never or always, not {self.fsync!r}", where="embedded broker"
+            )
