@@ -30,6 +30,7 @@ MESSAGES = ROOT / "fastkafka" / "protocol" / "messages"
 JAR_NAME = f"kafka-clients-{KAFKA_VERSION}.jar"
 JAR_CACHE = ROOT / "build" / "kafka-clients"
 LINE_MAX = 100
+MAVEN_TIMEOUT_S = 100
 
 PRIMITIVES = {
     *("bool", "int8", "int16", "uint16", "int32", "uint32", "int64", "float64"),
@@ -74,7 +75,14 @@ def find_jar() -> pathlib.Path:
         f"-DoutputDirectory={JAR_CACHE}",
     ]
     JAR_CACHE.mkdir(parents=True, exist_ok=True)
-    result = subprocess.run(command, cwd=JAR_CACHE, capture_output=True, text=True, check=False)
+    try:
+        result = subprocess.run(
+            command, cwd=JAR_CACHE, capture_output=True, text=True, timeout=MAVEN_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise JarMissing(
+            f"Maven did not fetch {JAR_NAME} within {MAVEN_TIMEOUT_S} s: is Maven Central reachable?"
+        ) from None
     if result.returncode or not (JAR_CACHE / JAR_NAME).is_file():
         reason = (result.stdout + result.stderr).strip().splitlines() or ["no output"]
         raise JarMissing(f"Maven could not fetch {JAR_NAME}: {reason[0]}")

@@ -23,6 +23,7 @@ ROOT = HERE.parent.parent
 VECTORS = ROOT / "tests" / "protocol" / "vectors"
 BUILD = ROOT / "build" / "golden"
 JACKSON_VERSION = "2.19.0"
+TOOL_TIMEOUT_S = 100
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>local</groupId><artifactId>golden</artifactId><version>1</version>
@@ -53,7 +54,12 @@ def run(*command: str) -> str:
     """Standard output of a tool that must be there and must succeed."""
     if shutil.which(command[0]) is None:
         raise ToolMissing(f"{command[0]} is not installed (Debian: openjdk-17-jdk-headless, maven)")
-    result = subprocess.run(command, cwd=BUILD, capture_output=True, text=True, check=False)
+    try:
+        result = subprocess.run(
+            command, cwd=BUILD, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolMissing(f"{command[0]} did not end within {TOOL_TIMEOUT_S} s") from None
     if result.returncode:
         raise ToolMissing(f"{command[0]} failed:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
     return result.stdout
