@@ -81,7 +81,7 @@ def find_jar() -> pathlib.Path:
         )
     except subprocess.TimeoutExpired:
         raise JarMissing(
-            f"Maven did not fetch {JAR_NAME} within {MAVEN_TIMEOUT_S} s: is Maven Central reachable?"
+            f"Maven did not fetch {JAR_NAME} within {MAVEN_TIMEOUT_S} s: is there a network?"
         ) from None
     if result.returncode or not (JAR_CACHE / JAR_NAME).is_file():
         reason = (result.stdout + result.stderr).strip().splitlines() or ["no output"]
