@@ -1,0 +1,1 @@
+"""Command lines: `fastkafka-bench`. They need the extra [cli] (click, rich)."""
