@@ -1,0 +1,95 @@
+"""What the control thread needs of the compiled core, and how it refers to it.
+
+The core is `fastkafka._core.client_core.ClientCore`. The control rooms see it through this face
+alone, which the scripted core of the unit tests has too. No method blocks.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from fastkafka.errors import ClosedError
+
+ROLE_PRODUCE = 0
+ROLE_FETCH = 1
+ROLE_CONTROL = 2
+ROLE_COORDINATOR = 3
+ROLE_NAMES = ("produce", "fetch", "control", "coordinator")
+
+# host address and port, as getaddrinfo gives them
+Address = tuple[str, int]
+# node id, host, port, rack
+BrokerRow = tuple[int, str, int, "str | None"]
+# partition, leader id (-1: none), leader epoch (-1: not known)
+PartitionRow = tuple[int, int, int]
+# name, topic id (16 bytes), error code, partitions
+TopicRow = tuple[str, bytes, int, list[PartitionRow]]
+
+
+class CoreFace(Protocol):
+    """The methods of ClientCore that the control thread calls."""
+
+    def stop(self) -> None:
+        """End the I/O thread."""
+
+    def completion_fd(self) -> int:
+        """Return the eventfd that is readable while drain() has something to give."""
+
+    def drain(self) -> list[tuple[Any, ...]]:
+        """Return what happened since the last call, in order."""
+
+    def set_broker(
+        self, node_id: int, host: str, port: int, addresses: Sequence[Address], rack: str | None
+    ) -> None:
+        """Tell where a broker is; bootstrap servers have negative ids."""
+
+    def remove_broker(self, node_id: int) -> None:
+        """Forget a broker that left the cluster."""
+
+    def submit(self, node_id: int, role: int, frame: bytes, timeout_ms: int) -> int:
+        """Send a request on the broker's connection of that role, opening it first if needed."""
+
+    def submit_on_connection(self, connection_id: int, frame: bytes, timeout_ms: int) -> int:
+        """Send a request of the handshake on a connection that is not up yet."""
+
+    def connection_up(self, connection_id: int, versions: Mapping[int, tuple[int, int]]) -> None:
+        """End the handshake of a connection; requests may leave."""
+
+    def close_connection(self, connection_id: int, reason: str, error_code: int = ...) -> None:
+        """Close a connection; what waits for an answer on it fails."""
+
+    def set_cluster_view(self, brokers: list[BrokerRow], topics: list[TopicRow]) -> None:
+        """Tell who leads what."""
+
+    def set_topic_error(self, name: str, error_code: int) -> None:
+        """Tell that a topic cannot be used; what waits for it fails."""
+
+    def set_producer_id(self, producer_id: int, epoch: int) -> None:
+        """Tell the id that idempotent batches carry."""
+
+    def wanted_topics(self) -> list[str]:
+        """Return the topics that the application uses."""
+
+
+class CoreReference:
+    """The core, held weakly, so that a client that nobody uses any more can be collected."""
+
+    def __init__(self, core: CoreFace) -> None:
+        self._get: Callable[[], CoreFace | None] = weakref.ref(core)
+
+    def __call__(self) -> CoreFace:
+        """Return the core; raise ClosedError when the client is gone."""
+        core = self._get()
+        if core is None:
+            raise ClosedError("Client has been closed")
+        return core
+
+    def close(self) -> None:
+        """Refuse the core from now on: it may be gone at any moment."""
+        self._get = _nothing
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,290 @@
+"""Offsets that only the leader knows: the beginning, the end, by time, the end of a leader epoch.
+
+In:     offset_wanted of the core (where shall this partition start?); calls of the consumer
+Out:    set_fetch_offset or set_partition_error of the core; (offset, leader epoch) for calls
+Thread: the control thread only
+Next:   the core's fetch_position
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, cast
+
+from fastkafka.control.backoff import Backoff
+from fastkafka.control.conversations import Conversations
+from fastkafka.control.core_face import CoreReference
+from fastkafka.control.metadata import Metadata
+from fastkafka.control.running_tasks import RunningTasks
+from fastkafka.errors import ClosedError, KafkaError, KafkaException, exception_for
+from fastkafka.types import OFFSET_BEGINNING, OFFSET_END
+
+_log = logging.getLogger("fastkafka.control")
+
+# The wire's timestamps for ListOffsets; they have the numbers of the logical offsets.
+EARLIEST_TIMESTAMP = OFFSET_BEGINNING
+LATEST_TIMESTAMP = OFFSET_END
+_CONSUMER_REPLICA_ID = -1
+_RESETS = {"earliest": EARLIEST_TIMESTAMP, "latest": LATEST_TIMESTAMP}
+_ISOLATION_LEVELS = {"read_uncommitted": 0, "read_committed": 1}
+
+
+class ConsumerFace(Protocol):
+    """The methods of ConsumerCore that answer offset_wanted."""
+
+    def set_fetch_offset(
+        self, topic: str, partition: int, fetch_generation: int, offset: int, leader_epoch: int
+    ) -> None:
+        """Start fetching a partition; nothing happens when the generation is over."""
+
+    def set_partition_error(
+        self, topic: str, partition: int, fetch_generation: int, error_code: int, text: str
+    ) -> None:
+        """Tell the application that a partition cannot be fetched."""
+
+
+class OffsetAndEpoch(NamedTuple):
+    """An offset and the epoch of the leader that has the record; -1 when not known."""
+
+    offset: int
+    leader_epoch: int
+
+
+class _Wanted(NamedTuple):
+    topic: str
+    partition: int
+    fetch_generation: int
+    timestamp: int
+
+
+class Offsets:
+    """Ask leaders for offsets."""
+
+    def __init__(
+        self,
+        core: CoreReference,
+        conversations: Conversations,
+        metadata: Metadata,
+        config: Mapping[str, Any],
+        generator: random.Random | None = None,
+    ) -> None:
+        self._core = core
+        self._conversations = conversations
+        self._metadata = metadata
+        self._reset = config.get("auto.offset.reset", "latest")
+        self._isolation_level = _ISOLATION_LEVELS[config.get("isolation.level", "read_uncommitted")]
+        self._backoff = (config["retry.backoff.ms"], config["retry.backoff.max.ms"])
+        self._random = random.Random() if generator is None else generator
+        # The newest wish of each partition: an older one is over.
+        self._wanted: dict[tuple[str, int], _Wanted] = {}
+        self._unasked: list[_Wanted] = []
+        self._tasks = RunningTasks()
+
+    # for the core
+
+    def want(self, topic: str, partition: int, fetch_generation: int, what: str) -> None:
+        """A partition has no offset to start at; `what` is earliest, latest, or reset.
+
+        `reset` is auto.offset.reset. Wishes that come together are asked together.
+        """
+        reset = self._reset if what == "reset" else what
+        if reset == "error":
+            code = KafkaError._AUTO_OFFSET_RESET
+            text = f"{topic} [{partition}]: no offset to start at, and auto.offset.reset is error"
+            self._consumer().set_partition_error(topic, partition, fetch_generation, code, text)
+            return
+        if reset not in _RESETS:
+            raise ValueError(f"offset_wanted: {what!r} is not earliest, latest or reset")
+        wanted = _Wanted(topic, partition, fetch_generation, _RESETS[reset])
+        self._wanted[topic, partition] = wanted
+        if not self._unasked:
+            asyncio.get_running_loop().call_soon(self._ask_together)
+        self._unasked.append(wanted)
+
+    # for calls
+
+    async def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the first offset of a partition and the one after its last."""
+        low, high = await asyncio.gather(
+            self.offset_at(topic, partition, EARLIEST_TIMESTAMP),
+            self.offset_at(topic, partition, LATEST_TIMESTAMP),
+        )
+        return low.offset, high.offset
+
+    async def offset_at(self, topic: str, partition: int, timestamp: int) -> OffsetAndEpoch:
+        """Return the first offset whose record is not older than `timestamp` (-2, -1: the ends).
+
+        Repeats what may succeed; the caller bounds the time.
+        Raises: the broker's error that repeating does not cure; UnknownTopic
+        """
+        backoff = Backoff(*self._backoff, self._random)
+        while True:
+            leader = await self._metadata.leader_of(topic, partition)
+            wanted = _Wanted(topic, partition, 0, timestamp)
+            try:
+                answers = await self._list_offsets(leader.node_id, [wanted])
+                answer = answers.get((topic, partition))
+                if isinstance(answer, OffsetAndEpoch):
+                    return answer
+                raise exception_for(answer or KafkaError(KafkaError._UNKNOWN_PARTITION))
+            except ClosedError:
+                raise
+            except KafkaException as exception:
+                if not exception.is_retriable:
+                    raise
+                await self._after_failure(exception, backoff)
+
+    async def end_of_epoch(self, topic: str, partition: int, leader_epoch: int) -> OffsetAndEpoch:
+        """Return where the log of `leader_epoch`, or of the newest epoch before it, ends (KIP-320).
+
+        An end below the position of a consumer means that the log was truncated.
+        """
+        backoff = Backoff(*self._backoff, self._random)
+        while True:
+            leader = await self._metadata.leader_of(topic, partition)
+            question = {
+                "partition": partition,
+                "current_leader_epoch": leader.epoch,
+                "leader_epoch": leader_epoch,
+            }
+            body = {
+                "replica_id": _CONSUMER_REPLICA_ID,
+                "topics": [{"topic": topic, "partitions": [question]}],
+            }
+            try:
+                answer = await self._conversations.request(
+                    leader.node_id, "offset_for_leader_epoch", body
+                )
+                row = _only_partition(answer.body)
+                if row["error_code"]:
+                    raise exception_for(KafkaError(row["error_code"]))
+                return OffsetAndEpoch(row["end_offset"], row["leader_epoch"])
+            except ClosedError:
+                raise
+            except KafkaException as exception:
+                if not exception.is_retriable:
+                    raise
+                await self._after_failure(exception, backoff)
+
+    # inside
+
+    def _consumer(self) -> ConsumerFace:
+        return cast(ConsumerFace, self._core())
+
+    def _ask_together(self) -> None:
+        """Send what was wished in this pass of the loop, one request to each leader."""
+        wishes, self._unasked = self._unasked, []
+        by_leader: dict[int, list[_Wanted]] = {}
+        for wanted in wishes:
+            leader = self._metadata.state.leader_of(wanted.topic, wanted.partition)
+            if leader is None or leader.node_id < 0:
+                self._tasks.begin(self._answer_alone(wanted))
+            else:
+                by_leader.setdefault(leader.node_id, []).append(wanted)
+        for node_id, group in by_leader.items():
+            self._tasks.begin(self._answer_group(node_id, group))
+
+    async def _answer_group(self, node_id: int, group: list[_Wanted]) -> None:
+        answers: dict[tuple[str, int], OffsetAndEpoch | KafkaError] = {}
+        try:
+            answers = await self._list_offsets(node_id, group)
+        except ClosedError:
+            return
+        except KafkaException as exception:
+            _log.info("offsets of %d partitions: %s", len(group), exception.error.str())
+            self._metadata.refresh_soon()
+        for wanted in group:
+            answer = answers.get((wanted.topic, wanted.partition))
+            if isinstance(answer, OffsetAndEpoch):
+                self._tell(wanted, answer)
+            elif self._is_current(wanted):
+                self._tasks.begin(self._answer_alone(wanted))
+
+    async def _answer_alone(self, wanted: _Wanted) -> None:
+        """Ask for one partition until there is an answer or the wish is over."""
+        asking = asyncio.ensure_future(
+            self.offset_at(wanted.topic, wanted.partition, wanted.timestamp)
+        )
+        while self._is_current(wanted) and not asking.done():
+            await asyncio.wait([asking], timeout=1.0)
+        if not asking.done():
+            asking.cancel()
+            return
+        try:
+            self._tell(wanted, await asking)
+        except ClosedError:
+            return
+        except KafkaException as exception:
+            if self._is_current(wanted):
+                error = exception.error
+                self._wanted.pop((wanted.topic, wanted.partition), None)
+                self._consumer().set_partition_error(
+                    wanted.topic,
+                    wanted.partition,
+                    wanted.fetch_generation,
+                    error.code(),
+                    error.str(),
+                )
+
+    def _is_current(self, wanted: _Wanted) -> bool:
+        return self._wanted.get((wanted.topic, wanted.partition)) is wanted
+
+    def _tell(self, wanted: _Wanted, answer: OffsetAndEpoch) -> None:
+        if self._is_current(wanted):
+            del self._wanted[wanted.topic, wanted.partition]
+            self._consumer().set_fetch_offset(
+                wanted.topic,
+                wanted.partition,
+                wanted.fetch_generation,
+                answer.offset,
+                answer.leader_epoch,
+            )
+
+    async def _list_offsets(
+        self, node_id: int, group: Iterable[_Wanted]
+    ) -> dict[tuple[str, int], OffsetAndEpoch | KafkaError]:
+        topics: dict[str, list[dict[str, int]]] = {}
+        for wanted in group:
+            leader = self._metadata.state.leader_of(wanted.topic, wanted.partition)
+            topics.setdefault(wanted.topic, []).append(
+                {
+                    "partition_index": wanted.partition,
+                    "current_leader_epoch": -1 if leader is None else leader.epoch,
+                    "timestamp": wanted.timestamp,
+                }
+            )
+        body = {
+            "replica_id": _CONSUMER_REPLICA_ID,
+            "isolation_level": self._isolation_level,
+            "topics": [{"name": name, "partitions": rows} for name, rows in topics.items()],
+        }
+        answer = await self._conversations.request(node_id, "list_offsets", body)
+        return {
+            (topic["name"], row["partition_index"]): _offset_or_error(topic["name"], row)
+            for topic in answer.body["topics"]
+            for row in topic["partitions"]
+        }
+
+    async def _after_failure(self, exception: KafkaException, backoff: Backoff) -> None:
+        """Have the picture of the cluster refreshed when the error asks for it, and pause."""
+        if exception.error.refreshes_metadata:
+            self._metadata.refresh_soon()
+        await asyncio.sleep(backoff.next_s())
+
+
+def _offset_or_error(topic: str, row: dict[str, Any]) -> OffsetAndEpoch | KafkaError:
+    code = row["error_code"]
+    if code:
+        return KafkaError(code, f"{topic} [{row['partition_index']}]: {KafkaError(code).str()}")
+    return OffsetAndEpoch(row["offset"], row["leader_epoch"])
+
+
+def _only_partition(body: dict[str, Any]) -> dict[str, Any]:
+    for topic in body["topics"]:
+        for row in topic["partitions"]:
+            found: dict[str, Any] = row
+            return found
+    raise exception_for(KafkaError(KafkaError._BAD_MSG, "offset_for_leader_epoch: no partition"))
