@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastkafka.cli.measure import Latencies, Phase, Stopwatch
-from fastkafka.cli.payloads import RECORDS_PER_CHUNK, Payloads
+from fastkafka.cli.payloads import Payloads
 
 SAMPLES_WANTED = 10_000
 PARTITION_ANY = -1
@@ -148,7 +148,7 @@ class ProduceLoad:
 def samples_text(phase: Phase, bulk: bool) -> str:
     """Say in a sentence where the latency figures come from."""
     count = len(phase.latencies.samples_ns) if phase.latencies else 0
-    every = f"one record of each {RECORDS_PER_CHUNK}" if bulk else "every n-th record"
+    every = "one beside each produce_many call" if bulk else "every n-th record"
     return (
         f"latency: {count} sampled records ({every}), from produce() to on_delivery; "
         "without --rate most of it is the queue"

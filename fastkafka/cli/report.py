@@ -88,7 +88,7 @@ def consumer_perf_line(phase: Phase, begun: datetime, ended: datetime, join_s: f
 class ConsumerWindows:
     """Print a detailed line per reporting interval, as --show-detailed-stats asks."""
 
-    def __init__(self, interval_s: float, write: Callable[[str], None]) -> None:
+    def __init__(self, interval_s: float, write: Callable[[str], object] | None) -> None:
         self._interval_s = interval_s
         self._write = write
         self._begun_s = time.perf_counter()
@@ -98,7 +98,7 @@ class ConsumerWindows:
     def __call__(self, records: int, size_bytes: int) -> None:
         """Take what was consumed so far; print when an interval is over."""
         seconds = time.perf_counter() - self._begun_s
-        if seconds < self._interval_s:
+        if self._write is None or seconds < self._interval_s:
             return
         megabytes_rate = (size_bytes - self._size_bytes) / MEBIBYTE / seconds
         rate = (records - self._records) / seconds
