@@ -21,6 +21,8 @@ from fastkafka.errors import KafkaError, ProtocolError
 
 _log = logging.getLogger(__name__)
 
+_HEADER_BYTES_MAX = 8 + 2 + 32767  # with the longest client id; the rest need not be copied
+
 Reply = Parts | None
 
 
@@ -37,7 +39,7 @@ class Dispatcher:
         Raises: HangUp
         """
         try:
-            header = protocol.decode_request_header(frame)
+            header = protocol.decode_request_header(frame[:_HEADER_BYTES_MAX])
             handler = HANDLERS.get(header.api_key)
             if handler is None:
                 raise HangUp(f"api key {header.api_key} is not offered")

@@ -30,6 +30,8 @@ _SCAN_BYTES = 64 * 1024
 class SegmentFile:
     """An open `.log` file, closed when the last fetch that sends from it is done."""
 
+    _fd = -1
+
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 

@@ -1,0 +1,114 @@
+"""Record batches for the tests of the broker, built slowly and plainly from the format's text.
+
+The CRC is computed bit by bit here, so that a mistake in the compiled one cannot hide.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+
+from fastkafka.broker.partition_log import LogConfig
+
+CODEC_GZIP = 1
+_AFTER_CRC = struct.Struct(">hiqqqhii")
+
+
+def _crc_table() -> tuple[int, ...]:
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return tuple(table)
+
+
+_TABLE = _crc_table()
+
+
+def crc32c(data: bytes) -> int:
+    """Compute CRC-32C (Castagnoli) byte by byte."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def varint(value: int) -> bytes:
+    """Encode a zigzag varint."""
+    value = value * 2 if value >= 0 else -value * 2 - 1
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def encode_record(offset_delta: int, timestamp_delta: int, value: bytes) -> bytes:
+    """Encode a record without key and headers."""
+    body = b"\0" + varint(timestamp_delta) + varint(offset_delta) + varint(-1)
+    body += varint(len(value)) + value + varint(0)
+    return varint(len(body)) + body
+
+
+def build_batch(
+    values: Sequence[bytes] = (b"value",),
+    *,
+    timestamps: Sequence[int] | None = None,
+    producer_id: int = -1,
+    producer_epoch: int = -1,
+    base_sequence: int = -1,
+    attributes: int = 0,
+    last_offset_delta: int | None = None,
+    records_count: int | None = None,
+    magic: int = 2,
+) -> memoryview:
+    """Build one batch as a producer sends it: base offset 0, leader epoch -1."""
+    stamps = [1000 + index for index in range(len(values))] if timestamps is None else timestamps
+    records = b"".join(
+        encode_record(index, stamp - stamps[0], value)
+        for index, (stamp, value) in enumerate(zip(stamps, values, strict=True))
+    )
+    if attributes & 7 == CODEC_GZIP:
+        compressor = zlib.compressobj(wbits=31)
+        records = compressor.compress(records) + compressor.flush()
+    count = len(values) if records_count is None else records_count
+    covered = (
+        _AFTER_CRC.pack(
+            attributes,
+            len(values) - 1 if last_offset_delta is None else last_offset_delta,
+            stamps[0],
+            max(stamps),
+            producer_id,
+            producer_epoch,
+            base_sequence,
+            count,
+        )
+        + records
+    )
+    after_length = struct.pack(">ibI", -1, magic, crc32c(covered)) + covered
+    return memoryview(bytearray(struct.pack(">qi", 0, len(after_length)) + after_length))
+
+
+def build_idempotent(
+    sequence: int, count: int = 1, producer_id: int = 7, producer_epoch: int = 0
+) -> memoryview:
+    """Build a batch of an idempotent producer."""
+    values = [b"%d" % (sequence + index) for index in range(count)]
+    return build_batch(
+        values, producer_id=producer_id, producer_epoch=producer_epoch, base_sequence=sequence
+    )
+
+
+def placed(batch: memoryview, base_offset: int, leader_epoch: int = 0) -> bytes:
+    """Return the bytes that a batch has in a log."""
+    return (
+        struct.pack(">q", base_offset)
+        + bytes(batch[8:12])
+        + (struct.pack(">i", leader_epoch) + bytes(batch[16:]))
+    )
+
+
+SMALL_SEGMENTS = LogConfig(segment_bytes=400, index_interval_bytes=100)
