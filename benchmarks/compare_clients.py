@@ -1,0 +1,441 @@
+#!/usr/bin/env python3
+"""Client CPU per record, fastkafka against confluent-kafka-python, on real Kafka, in one run.
+
+    python benchmarks/compare_clients.py                  one million 100-byte records, 5 rounds
+    python benchmarks/compare_clients.py --jobs produce --rounds 3 --json benchmarks/results/x.json
+
+How it measures, and where that is kind or unkind to whom:
+- each measurement is a fresh process that runs one client; user+sys of all its threads (getrusage)
+  from the first record to the last acknowledgement (produce) or from assign() to the last value
+  (consume), with connections up and metadata known before;
+- rounds interleave the clients and swap who goes first, and medians are compared: what else the
+  machine does hits both;
+- settings are equal on both sides (see PRODUCER and CONSUMER): acks all, idempotence on, linger
+  5 ms, batches of 1 MB, queue limits far above what is queued, CRC checked on fetch. They tune
+  confluent-kafka: its defaults are slower;
+- values are 100,000 distinct ones, so that the input does not sit in the cache;
+- the broker is the judge: end offsets must have grown by exactly what was sent;
+- topics are bounded by retention.bytes and deleted after each measurement.
+The broker shares the machine with the client, so rates are this machine's; CPU is the client's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+CLIENTS = ("fastkafka", "confluent_kafka")
+# Job -> what fastkafka may cost at most, as a fraction of confluent-kafka. That one has no bulk call
+# for lists of bytes, so its produce() in a loop stands against produce_many().
+TARGETS = {"produce": 1 / 6, "produce_many": 1 / 12, "consume": 1 / 8}
+EXTRA_JOBS = {"produce_callback": 1 / 5, "poll": 1 / 6}
+
+PRODUCER = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "linger.ms": 5,
+    "batch.size": 1_000_000,
+    "queue.buffering.max.messages": 2_000_000,
+    "queue.buffering.max.kbytes": 1_048_576,
+}
+CONSUMER = {
+    "group.id": "compare-clients",
+    "auto.offset.reset": "earliest",
+    "enable.auto.commit": False,
+    "check.crcs": True,
+    "queued.min.messages": 1_000_000,
+    "queued.max.messages.kbytes": 262_144,
+    "fetch.queue.backoff.ms": 1,
+    "max.partition.fetch.bytes": 8 << 20,
+    "fetch.max.bytes": 50 << 20,
+}
+DISTINCT_VALUES = 100_000
+CHUNK = 1000
+FLUSH_TIMEOUT_S = 180
+CONSUME_CALL = 10_000
+SILENCE_S = 15.0
+
+
+def distinct_values(size_bytes: int) -> list[bytes]:
+    """Return values that look like metric lines, all different."""
+    line = b'%08d {"host":"web-%04d","metric":"cpu.user","value":%08d,"tags":{"dc":"eu-1"}} '
+    values = []
+    for number in range(DISTINCT_VALUES):
+        text = line % (number, number % 9973, number * 7919 % 10**8)
+        values.append((text * (size_bytes // len(text) + 1))[:size_bytes])
+    return values
+
+
+def cpu_seconds() -> float:
+    """Return user and system seconds of this process, all threads."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+# --- one measurement: runs in a process of its own
+
+
+def produce_each(producer: Any, topic: str, values: list[bytes], count: int) -> None:
+    """Call produce() for each record, nobody listening."""
+    produce = producer.produce
+    for sent in range(0, count, len(values)):
+        for value in values[: count - sent]:
+            try:
+                produce(topic, value)
+            except BufferError:
+                produce_when_free(producer, topic, value)
+
+
+def produce_with_callback(
+    producer: Any, topic: str, values: list[bytes], count: int, report: Any
+) -> None:
+    """Call produce() for each record with a delivery callback, and poll() every hundred."""
+    produce, poll = producer.produce, producer.poll
+    for sent in range(0, count, len(values)):
+        for number, value in enumerate(values[: count - sent]):
+            try:
+                produce(topic, value, on_delivery=report)
+            except BufferError:
+                produce_when_free(producer, topic, value, on_delivery=report)
+            if number % 100 == 0:
+                poll(0)
+
+
+def produce_when_free(producer: Any, topic: str, value: bytes, **extra: Any) -> None:
+    """Try again until the producer's queue has room."""
+    while True:
+        producer.poll(0.01)
+        try:
+            producer.produce(topic, value, **extra)
+            return
+        except BufferError:
+            continue
+
+
+def produce_bulk(producer: Any, topic: str, values: list[bytes], count: int) -> None:
+    """Call produce_many() with lists of a thousand values."""
+    chunks = [values[first : first + CHUNK] for first in range(0, len(values), CHUNK)]
+    sent = 0
+    while sent < count:
+        chunk = chunks[sent // CHUNK % len(chunks)][: count - sent]
+        sent += len(chunk)
+        while chunk:
+            try:
+                producer.produce_many(topic, chunk)
+                break
+            except BufferError as full:
+                chunk = chunk[full.taken :]  # type: ignore[attr-defined]
+                producer.poll(0.01)
+
+
+def measure_produce(library: ModuleType, job: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Produce `records` records; the clock starts when one record was acknowledged before."""
+    producer = library.Producer({"bootstrap.servers": options.bootstrap_server, **PRODUCER})
+    values = distinct_values(options.size)
+    producer.produce(options.topic, values[-1])  # connections, metadata, producer id
+    if producer.flush(30):
+        raise SystemExit("the warm-up record was not acknowledged")
+    outcomes = [0, 0]
+
+    def report(error: Any, message: Any) -> None:
+        outcomes[0 if error is None else 1] += 1
+
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    if job == "produce_many" and hasattr(producer, "produce_many"):
+        produce_bulk(producer, options.topic, values, options.records)
+    elif job == "produce_callback":
+        produce_with_callback(producer, options.topic, values, options.records, report)
+    else:
+        produce_each(producer, options.topic, values, options.records)
+    left = producer.flush(FLUSH_TIMEOUT_S)
+    figures = {"seconds": time.perf_counter() - wall, "cpu_seconds": cpu_seconds() - cpu}
+    if left or (job == "produce_callback" and outcomes != [options.records, 0]):
+        raise SystemExit(f"{left} records were not acknowledged; reports {outcomes}")
+    return {**figures, "records": options.records}
+
+
+def measure_consume(library: ModuleType, job: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Read all records and take value() of each; the clock starts before assign().
+
+    It may not start after the first record: by then a client has fetched far ahead, unseen.
+    """
+    consumer = library.Consumer({"bootstrap.servers": options.bootstrap_server, **CONSUMER})
+    partitions = consumer.list_topics(options.topic, timeout=30).topics[options.topic].partitions
+    begin = library.OFFSET_BEGINNING
+    assignment = [library.TopicPartition(options.topic, number, begin) for number in partitions]
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    consumer.assign(assignment)
+    read = read_by_poll if job == "poll" else read_by_consume
+    count, size_bytes = read(consumer, options.records)
+    figures = {"seconds": time.perf_counter() - wall, "cpu_seconds": cpu_seconds() - cpu}
+    consumer.close()
+    if (count, size_bytes) != (options.records, options.records * options.size):
+        raise SystemExit(f"read {count} records with {size_bytes} bytes of {options.records}")
+    return {**figures, "records": count}
+
+
+def read_by_consume(consumer: Any, count: int) -> tuple[int, int]:
+    """Take lists of up to 10,000 messages."""
+    got = size_bytes = 0
+    while got < count:
+        messages = consumer.consume(CONSUME_CALL, SILENCE_S)
+        if not messages:
+            break
+        for message in messages:
+            size_bytes += len(message.value())
+        got += len(messages)
+    return got, size_bytes
+
+
+def read_by_poll(consumer: Any, count: int) -> tuple[int, int]:
+    """Take one message at a time."""
+    got = size_bytes = 0
+    poll = consumer.poll
+    while got < count:
+        message = poll(SILENCE_S)
+        if message is None:
+            break
+        size_bytes += len(message.value())
+        got += 1
+    return got, size_bytes
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Run one measurement and print it as one line of JSON."""
+    library = __import__(options.client)
+    run = measure_consume if options.job in ("consume", "poll") else measure_produce
+    figures = run(library, options.job, options)
+    figures["cpu_us_per_record"] = figures["cpu_seconds"] * 1e6 / figures["records"]
+    figures["resident_mb_max"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps(figures))
+
+
+# --- the comparison
+
+
+@contextmanager
+def kafka_servers(given: str | None) -> Iterator[str]:
+    """Give the brokers to measure on: those given, or a fresh Apache Kafka."""
+    if given:
+        yield given
+        return
+    from tools.kafka_cluster import KafkaCluster
+
+    print("starting Apache Kafka ...", file=sys.stderr)
+    with KafkaCluster(nodes=1, heap="1g") as cluster:
+        yield cluster.bootstrap_servers
+
+
+class Broker:
+    """What the comparison asks of the brokers, through confluent-kafka's admin client.
+
+    The judge is not the client under test.
+    """
+
+    def __init__(self, servers: str) -> None:
+        from confluent_kafka.admin import AdminClient
+
+        self.servers = servers
+        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+
+    @contextmanager
+    def topic(self, partitions: int, bytes_max: int) -> Iterator[str]:
+        """Make a bounded topic and delete it afterwards."""
+        from confluent_kafka.admin import NewTopic
+
+        name = f"compare-{uuid.uuid4().hex[:8]}"
+        bound = {"retention.bytes": str(bytes_max)}
+        new_topic = NewTopic(name, partitions, 1, config=bound)
+        self._admin.create_topics([new_topic])[name].result(30)
+        try:
+            while len(self.end_offsets(name)) != partitions:
+                time.sleep(0.1)
+            yield name
+        finally:
+            self._admin.delete_topics([name])[name].result(30)
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        """Return the high watermark of each partition, or nothing while leaders are elected."""
+        from confluent_kafka import KafkaException, TopicPartition
+        from confluent_kafka.admin import OffsetSpec
+
+        try:
+            partitions = self._admin.list_topics(topic, timeout=30).topics[topic].partitions
+            asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}
+            answers = self._admin.list_offsets(asked, request_timeout=10)
+            return {at.partition: answer.result(10).offset for at, answer in answers.items()}
+        except KafkaException:
+            return {}
+
+
+def measured(client: str, job: str, topic: str, broker: Broker, options: Any) -> dict[str, Any]:
+    """Run one measurement in a process of its own."""
+    command = [sys.executable, __file__, "--client", client, "--job", job, "--topic", topic]
+    command += ["--bootstrap-server", broker.servers]
+    command += ["--records", str(options.records), "--size", str(options.size)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=900)
+    if result.returncode != 0:
+        raise SystemExit(f"{client} {job} failed:\n{result.stderr[-3000:]}")
+    return dict(json.loads(result.stdout))
+
+
+def compare(broker: Broker, options: argparse.Namespace) -> dict[str, Any]:
+    """Run all rounds; return {job: {client: [measurements]}}."""
+    results: dict[str, Any] = {job: {client: [] for client in CLIENTS} for job in options.jobs}
+    bytes_max = 2 * options.records * (options.size + 40)
+    reading = [job for job in options.jobs if job in ("consume", "poll")]
+    with broker.topic(options.partitions, bytes_max) as full:
+        if reading:
+            measured("confluent_kafka", "produce", full, broker, options)
+        for number in range(options.rounds):
+            order = CLIENTS if number % 2 == 0 else CLIENTS[::-1]
+            for job in options.jobs:
+                for client in order:
+                    if job in reading:
+                        figures = measured(client, job, full, broker, options)
+                    else:
+                        figures = measure_on_new_topic(client, job, broker, bytes_max, options)
+                    results[job][client].append(figures)
+                    cost = f"{figures['cpu_us_per_record']:.3f} us/record"
+                    print(f"round {number + 1} {job:16} {client:16} {cost}", file=sys.stderr)
+    return results
+
+
+def measure_on_new_topic(
+    client: str, job: str, broker: Broker, bytes_max: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Produce to a topic of its own and let the broker count: all records and the warm-up."""
+    with broker.topic(options.partitions, bytes_max) as topic:
+        figures = measured(client, job, topic, broker, options)
+        ends = broker.end_offsets(topic)
+        if sum(ends.values()) != options.records + 1:
+            raise SystemExit(f"{client} {job}: sent {options.records} + 1, on the broker {ends}")
+        return {**figures, "end_offsets": ends}
+
+
+def median_cost(measurements: list[dict[str, Any]]) -> float:
+    """Return the median CPU per record."""
+    return statistics.median(one["cpu_us_per_record"] for one in measurements)
+
+
+def rows_of(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one row per job: medians, spread, ratio and target."""
+    rows = []
+    for job, clients in results.items():
+        ours, theirs = (median_cost(clients[client]) for client in CLIENTS)
+        target = {**TARGETS, **EXTRA_JOBS}[job]
+        rates = [
+            statistics.median(one["records"] / one["seconds"] for one in clients[client])
+            for client in CLIENTS
+        ]
+        rows.append(
+            {
+                "job": job,
+                "fastkafka_us": ours,
+                "confluent_us": theirs,
+                "ratio": theirs / ours,
+                "target": 1 / target,
+                "met": ours <= theirs * target,
+                "fastkafka_records_per_second": rates[0],
+                "confluent_records_per_second": rates[1],
+                "fastkafka_us_all": [one["cpu_us_per_record"] for one in clients[CLIENTS[0]]],
+                "confluent_us_all": [one["cpu_us_per_record"] for one in clients[CLIENTS[1]]],
+            }
+        )
+    return rows
+
+
+def print_rows(rows: list[dict[str, Any]], rounds: int) -> None:
+    """Print the table."""
+    print(f"client CPU per record, microseconds, medians of {rounds} (min-max)")
+    print(f"{'job':18}{'fastkafka':>24}{'confluent-kafka':>24}{'ratio':>9}{'wanted':>9}")
+    for row in rows:
+        cells = []
+        for client in ("fastkafka", "confluent"):
+            spread = row[f"{client}_us_all"]
+            cells.append(f"{row[f'{client}_us']:.3f} ({min(spread):.3f}-{max(spread):.3f})")
+        ratio, wanted = f"1/{row['ratio']:.1f}", f"1/{row['target']:.0f}"
+        verdict = "" if row["met"] else "  MISSED"
+        print(f"{row['job']:18}{cells[0]:>24}{cells[1]:>24}{ratio:>9}{wanted:>9}{verdict}")
+    print("records per second, same runs (the broker is on the same machine)")
+    for row in rows:
+        ours, theirs = row["fastkafka_records_per_second"], row["confluent_records_per_second"]
+        print(f"{row['job']:18}{ours:>24,.0f}{theirs:>24,.0f}")
+
+
+def surroundings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what a reader of a results file must know."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
+    )
+    model = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "commit": commit.stdout.strip(),
+        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "confluent_kafka": version("confluent-kafka"),
+        "cpu": model[0] if model else platform.machine(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "records": options.records,
+        "size_bytes": options.size,
+        "partitions": options.partitions,
+        "producer": PRODUCER,
+        "consumer": CONSUMER,
+    }
+
+
+def main() -> int:
+    """Compare, or run one measurement when --client is given."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--size", type=int, default=100)
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--bootstrap-server", help="default: a fresh Apache Kafka")
+    parser.add_argument("--jobs", default=",".join(TARGETS), help=f"also {', '.join(EXTRA_JOBS)}")
+    parser.add_argument("--json", type=Path, help="write all measurements to a file")
+    parser.add_argument("--client", choices=CLIENTS, help=argparse.SUPPRESS)
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    parser.add_argument("--topic", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.client:
+        measure(options)
+        return 0
+    options.jobs = options.jobs.split(",")
+    with kafka_servers(options.bootstrap_server) as servers:
+        results = compare(Broker(servers), options)
+    rows = rows_of(results)
+    print_rows(rows, options.rounds)
+    if options.json:
+        document = {**surroundings(options), "rows": rows, "measurements": results}
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    return 0 if all(row["met"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
