@@ -10,12 +10,11 @@ import types
 from fastkafka.types import Outcome
 
 cimport cython
-from libc.string cimport memset
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport Py_EQ, Py_NE
 from cpython.ref cimport Py_INCREF, Py_REFCNT, Py_XDECREF
 from fastkafka._core.pin cimport pin_release, pin_retain
-from fastkafka._core.varint cimport get_varint
+from fastkafka._core.record_batch_reader cimport headers_as_list
 
 _OUTCOMES = (None, Outcome.DELIVERED, Outcome.NOT_WRITTEN, Outcome.UNKNOWN)
 
@@ -32,28 +31,6 @@ cdef inline object _bytes_or_none(const char* data, int32_t count):
     if count < 0:
         return None
     return PyBytes_FromStringAndSize(data, count)
-
-
-cdef list _read_headers(RecordView* view):
-    """Make the list of headers. The bytes were checked when the batch was decoded, and are bounded here again."""
-    cdef const char* p = view.headers
-    cdef const char* end = view.headers + view.headers_bytes
-    cdef int64_t count
-    cdef int32_t index
-    cdef list headers = []
-    cdef str name
-    for index in range(view.headers_count):
-        p = get_varint(p, end, &count)
-        if p == NULL or count < 0 or count > end - p:
-            raise ValueError(f"header {index} of {view.headers_count} is damaged")
-        name = p[:count].decode("utf-8", "surrogateescape")
-        p = get_varint(p + count, end, &count)
-        if p == NULL or count > end - p:
-            raise ValueError(f"header {index} of {view.headers_count} is damaged")
-        headers.append((name, _bytes_or_none(p, <int32_t>count)))
-        if count > 0:
-            p += count
-    return headers
 
 
 @cython.freelist(1024)
@@ -123,7 +100,8 @@ cdef class Message:
     def headers(self):
         """Return [(name, value or None), ...] in the record's order, or None when it has no headers."""
         if self.headers_object == NULL:
-            _keep(&self.headers_object, _read_headers(&self.view) if self.view.headers_count > 0 else None)
+            _keep(&self.headers_object, None if self.view.headers_count <= 0 else headers_as_list(
+                self.view.headers, self.view.headers + self.view.headers_bytes, self.view.headers_count))
         return <object>self.headers_object
 
     def timestamp(self):

@@ -54,3 +54,4 @@ cdef int batch_control_type(const char* data, BatchHeader* header) noexcept nogi
 cdef int batch_decompress(Decompressor* decompressor, const char* data, BatchHeader* header, size_t cap_bytes, Bytes* out) noexcept nogil
 cdef int records_read(BatchHeader* header, const char* records, size_t bytes, RecordEntry* entries) noexcept nogil
 cdef const char* batch_status_text(int status) noexcept nogil
+cdef list headers_as_list(const char* headers, const char* end, int32_t count)
