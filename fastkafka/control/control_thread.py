@@ -40,6 +40,17 @@ from fastkafka.errors import ClosedError, KafkaError, StateError
 T = TypeVar("T")
 
 _log = logging.getLogger("fastkafka.control")
+_core_log = logging.getLogger("fastkafka.core")
+_LEVEL_OF_SYSLOG = (
+    logging.CRITICAL,
+    logging.CRITICAL,
+    logging.CRITICAL,
+    logging.ERROR,
+    logging.WARNING,
+    logging.INFO,
+    logging.INFO,
+    logging.DEBUG,
+)
 
 # All clients of a process together have so long to stop when it exits.
 _EXIT_TIMEOUT_S = 1.0
@@ -78,6 +89,7 @@ class ControlThread:
         self._lock = threading.Lock()  # guards _is_stopping
         self._loop = loop_factory()
         self._tasks = RunningTasks()
+        self._logger: logging.Logger = config["logger"] or _core_log
         self.core = CoreReference(core)
         self.pool = WorkerPool(name)
         self.reports = ErrorReports(_weakly(on_error), time.monotonic, config["logger"])
@@ -92,6 +104,7 @@ class ControlThread:
             "topic_wanted": self.metadata.want_topic,
             "producer_id_wanted": self._on_producer_id_wanted,
             "offset_wanted": self.offsets.want,
+            "log": self._on_log,
             "event": _weakly(on_event) or _ignore,
         }
         self._thread = threading.Thread(target=self._run, name=f"{name}-control", daemon=True)
@@ -272,13 +285,14 @@ class ControlThread:
         was_up = self.conversations.is_connection_up(connection_id)
         error = KafkaError(error_code, self.brokers.worded(node_id, text))
         self.conversations.on_disconnected(connection_id, node_id, error)
-        if was_up:
+        if not was_up:
             # Brokers close idle connections; what was under way has its own error.
-            _log.info("%s", error.str())
-        else:
-            self.reports.tell(error, self.brokers.describe(node_id))
+            self.reports.tell(error, self.brokers.describe(node_id), is_logged=True)
         if node_id >= 0:
             self.metadata.refresh_soon()
+
+    def _on_log(self, level: int, text: str) -> None:
+        self._logger.log(_LEVEL_OF_SYSLOG[min(max(level, 0), 7)], "%s", text)
 
     def _on_metadata_wanted(self, reason: str) -> None:
         _log.debug("metadata wanted: %s", reason)

@@ -7,7 +7,7 @@ alone, which the scripted core of the unit tests has too. No method blocks.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from fastkafka.errors import ClosedError
@@ -41,7 +41,7 @@ class CoreFace(Protocol):
         """Return what happened since the last call, in order."""
 
     def set_broker(
-        self, node_id: int, host: str, port: int, addresses: Sequence[Address], rack: str | None
+        self, node_id: int, host: str, port: int, addresses: list[Address], rack: str | None
     ) -> None:
         """Tell where a broker is; bootstrap servers have negative ids."""
 
@@ -54,7 +54,7 @@ class CoreFace(Protocol):
     def submit_on_connection(self, connection_id: int, frame: bytes, timeout_ms: int) -> int:
         """Send a request of the handshake on a connection that is not up yet."""
 
-    def connection_up(self, connection_id: int, versions: Mapping[int, tuple[int, int]]) -> None:
+    def connection_up(self, connection_id: int, versions: dict[int, tuple[int, int]]) -> None:
         """End the handshake of a connection; requests may leave."""
 
     def close_connection(self, connection_id: int, reason: str, error_code: int = ...) -> None:
@@ -66,11 +66,29 @@ class CoreFace(Protocol):
     def set_topic_error(self, name: str, error_code: int) -> None:
         """Tell that a topic cannot be used; what waits for it fails."""
 
+    def wanted_topics(self) -> list[str]:
+        """Return the topics that the application uses."""
+
+
+class ProducerFace(Protocol):
+    """The method of ProducerCore that answers producer_id_wanted."""
+
     def set_producer_id(self, producer_id: int, epoch: int) -> None:
         """Tell the id that idempotent batches carry."""
 
-    def wanted_topics(self) -> list[str]:
-        """Return the topics that the application uses."""
+
+class ConsumerFace(Protocol):
+    """The methods of ConsumerCore that answer offset_wanted."""
+
+    def set_fetch_offset(
+        self, topic: str, partition: int, fetch_generation: int, offset: int, leader_epoch: int
+    ) -> None:
+        """Start fetching a partition; nothing happens when the generation is over."""
+
+    def set_partition_error(
+        self, topic: str, partition: int, fetch_generation: int, error_code: int, text: str
+    ) -> None:
+        """Tell the application that a partition cannot be fetched."""
 
 
 class CoreReference:

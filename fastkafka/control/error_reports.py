@@ -30,15 +30,19 @@ class ErrorReports:
         self._log = _log if logger is None else logger
         self._last_told: dict[tuple[int, str], float] = {}
 
-    def tell(self, error: KafkaError, place: str) -> bool:
-        """Report `error` of `place` unless it was told lately; return whether it was told."""
+    def tell(self, error: KafkaError, place: str, *, is_logged: bool = False) -> bool:
+        """Report `error` of `place` unless it was told lately; return whether it was told.
+
+        `is_logged` says that the log has it already.
+        """
         now = self._clock()
         key = (error.code(), place)
         last = self._last_told.get(key)
         if last is not None and now - last < REPEAT_INTERVAL_S:
             return False
         self._last_told[key] = now
-        self._log.log(logging.ERROR if error.fatal() else logging.WARNING, "%s", error.str())
+        if not is_logged:
+            self._log.log(logging.ERROR if error.fatal() else logging.WARNING, "%s", error.str())
         if self._on_error is not None:
             try:
                 self._on_error(error)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from fastkafka.control.backoff import Backoff
 from fastkafka.control.brokers import Brokers
 from fastkafka.control.cluster_state import ClusterState, Leader, as_cluster_metadata
-from fastkafka.control.conversations import Answer, Body, Conversations
+from fastkafka.control.conversations import Answer, Conversations
 from fastkafka.control.core_face import CoreReference
 from fastkafka.control.error_reports import ErrorReports
 from fastkafka.errors import (
@@ -30,6 +30,8 @@ from fastkafka.errors import (
     exception_for,
 )
 from fastkafka.types import ClusterMetadata
+
+T = TypeVar("T")
 
 _CLUSTER = "cluster"
 _REBOOTSTRAP_REQUIRED = KafkaError.REBOOTSTRAP_REQUIRED
@@ -128,17 +130,28 @@ class Metadata:
 
         Raises: TimedOut or TransportError that names the last error when nobody answered in time
         """
-        deadline = self._now() + timeout_s
-        backoff = Backoff(*self._retry_backoff, self._random)
         names = None if topic is None else [topic]
         what = "list_topics" if topic is None else f'list_topics of "{topic}"'
+        answer = await self.within(what, timeout_s, lambda: self.ask(names))
+        name = self._brokers.describe(answer.node_id)
+        return as_cluster_metadata(answer.body, answer.node_id, name)
+
+    async def cluster_id(self, timeout_s: float) -> str | None:
+        """Return the id of the cluster; raises as list_topics does."""
+        answer = await self.within("cluster_id", timeout_s, lambda: self.ask([]))
+        cluster_id: str | None = answer.body["cluster_id"]
+        return cluster_id
+
+    async def within(self, what: str, timeout_s: float, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat what may succeed when it is repeated, for at most `timeout_s`.
+
+        Raises: what the last attempt raised, or TimedOut or TransportError with the last error
+        """
+        deadline = self._now() + timeout_s
+        backoff = Backoff(*self._retry_backoff, self._random)
         while True:
             try:
-                answer = await asyncio.wait_for(
-                    self._ask(names, creates_topics=False), max(0.0, deadline - self._now())
-                )
-                name = self._brokers.describe(answer.node_id)
-                return as_cluster_metadata(answer.body, answer.node_id, name)
+                return await asyncio.wait_for(attempt(), max(0.0, deadline - self._now()))
             except ClosedError:
                 raise
             except KafkaException as exception:
@@ -215,7 +228,9 @@ class Metadata:
     async def _refresh(self) -> bool:
         """Ask once and apply the answer; return False when it leaves something open."""
         wanted = sorted(self._core().wanted_topics())
-        answer = await self._ask(None if self._asks_for_all else wanted, self._creates_topics)
+        answer = await self.ask(
+            None if self._asks_for_all else wanted, creates_topics=self._creates_topics
+        )
         return await self._apply(answer)
 
     async def _apply(self, answer: Answer) -> bool:
@@ -271,22 +286,28 @@ class Metadata:
             return bootstrap
         return cluster + bootstrap if self._rebootstraps else cluster
 
-    async def _ask(self, names: list[str] | None, creates_topics: bool) -> Answer:
-        """Put a metadata question to the first broker that is up."""
-
-        def body(version: int) -> Body:
-            topics = None if names is None else [{"name": name} for name in names]
-            return {"topics": topics, "allow_auto_topic_creation": creates_topics}
-
-        node_id = await self.any_broker()
-        return await self._conversations.request(node_id, "metadata", body)
+    async def ask(
+        self,
+        names: list[str] | None,
+        *,
+        creates_topics: bool = False,
+        with_operations: bool = False,
+    ) -> Answer:
+        """Put a metadata question, of these topics or of all, to the first broker that is up."""
+        body: dict[str, Any] = {
+            "topics": None if names is None else [{"name": name} for name in names],
+            "allow_auto_topic_creation": creates_topics,
+        }
+        if with_operations:
+            body["include_topic_authorized_operations"] = True
+        return await self._conversations.request(await self.any_broker(), "metadata", body)
 
     async def _ask_of(self, topic: str) -> Answer:
         """Ask for one topic until somebody answers."""
         backoff = Backoff(*self._retry_backoff, self._random)
         while True:
             try:
-                return await self._ask([topic], self._creates_topics)
+                return await self.ask([topic], creates_topics=self._creates_topics)
             except ClosedError:
                 raise
             except KafkaException as exception:

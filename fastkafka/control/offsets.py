@@ -12,11 +12,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 from fastkafka.control.backoff import Backoff
 from fastkafka.control.conversations import Conversations
-from fastkafka.control.core_face import CoreReference
+from fastkafka.control.core_face import ConsumerFace, CoreReference
 from fastkafka.control.metadata import Metadata
 from fastkafka.control.running_tasks import RunningTasks
 from fastkafka.errors import ClosedError, KafkaError, KafkaException, exception_for
@@ -30,20 +30,6 @@ LATEST_TIMESTAMP = OFFSET_END
 _CONSUMER_REPLICA_ID = -1
 _RESETS = {"earliest": EARLIEST_TIMESTAMP, "latest": LATEST_TIMESTAMP}
 _ISOLATION_LEVELS = {"read_uncommitted": 0, "read_committed": 1}
-
-
-class ConsumerFace(Protocol):
-    """The methods of ConsumerCore that answer offset_wanted."""
-
-    def set_fetch_offset(
-        self, topic: str, partition: int, fetch_generation: int, offset: int, leader_epoch: int
-    ) -> None:
-        """Start fetching a partition; nothing happens when the generation is over."""
-
-    def set_partition_error(
-        self, topic: str, partition: int, fetch_generation: int, error_code: int, text: str
-    ) -> None:
-        """Tell the application that a partition cannot be fetched."""
 
 
 class OffsetAndEpoch(NamedTuple):

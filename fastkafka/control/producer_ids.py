@@ -9,10 +9,11 @@ Next:   the core's sequences
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from fastkafka.control.backoff import Backoff
 from fastkafka.control.conversations import Conversations
-from fastkafka.control.core_face import CoreReference
+from fastkafka.control.core_face import CoreReference, ProducerFace
 from fastkafka.control.error_reports import ErrorReports
 from fastkafka.control.metadata import Metadata
 from fastkafka.control.running_tasks import RunningTasks
@@ -62,7 +63,7 @@ class ProducerIds:
                 await asyncio.sleep(self._backoff.next_s())
             else:
                 self._reports.forget("producer id")
-                self._core().set_producer_id(producer_id, epoch)
+                cast(ProducerFace, self._core()).set_producer_id(producer_id, epoch)
                 return
 
     async def _ask(self) -> tuple[int, int]:

@@ -1,0 +1,308 @@
+"""AdminClient: administration of a cluster, on the core and control thread that all clients have.
+
+Calls check their arguments, hand a coroutine to the control thread and return Futures at once.
+Done-callbacks of the Futures run on a worker thread, never on the control thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import Future
+from threading import Condition
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fastkafka._core.client_core import ClientCore
+from fastkafka.config import resolve
+from fastkafka.errors import ClosedError, ConfigError, KafkaError, KafkaException
+from fastkafka.types import (
+    ClusterMetadata,
+    DescribeClusterResult,
+    NewTopic,
+    TopicCollection,
+    TopicDescription,
+)
+
+if TYPE_CHECKING:
+    from fastkafka.admin.routing import Routing
+    from fastkafka.control.control_thread import ControlThread
+
+T = TypeVar("T")
+_CLOSED = "AdminClient has been closed"
+
+
+class AdminClient:
+    """Create, delete, list and describe topics, and describe the cluster.
+
+    Args: a configuration dict, as the other clients take it, and keyword arguments that override it
+    """
+
+    def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
+        # asyncio costs more than the rest of the package: only programs that use it pay.
+        from fastkafka.admin.routing import Routing
+        from fastkafka.control.control_thread import ControlThread
+
+        self._control: ControlThread | None = None
+        self._config = resolve("admin", conf, kwargs)
+        self._error_cb: Callable[[KafkaError], None] | None = self._config["error_cb"]
+        self._errors: deque[KafkaError] = deque()
+        self._has_errors = Condition()
+        self._unfinished: set[Future[Any]] = set()
+        core = ClientCore()
+        core.configure_transport(self._config)
+        control = ControlThread(
+            core, self._config, on_error=self._on_error, name=self._config["client.id"]
+        )
+        self._routing: Routing = Routing(control.conversations, control.metadata)
+        core.start()
+        control.start()
+        self._core = core
+        self._control = control
+
+    # topics
+
+    def create_topics(
+        self,
+        new_topics: list[NewTopic],
+        *,
+        operation_timeout: float | None = None,
+        request_timeout: float | None = None,
+        validate_only: bool = False,
+    ) -> dict[str, Future[None]]:
+        """Create topics; the Future of each raises KafkaException when it could not be created."""
+        from fastkafka.admin import topics
+
+        checked = topics.check_new_topics(new_topics)
+        request_timeout_s, operation_timeout_s = self._timeouts(request_timeout, operation_timeout)
+        return self._begin_each(
+            [topic.topic for topic in checked],
+            topics.create_topics(
+                self._routing,
+                checked,
+                validate_only=bool(validate_only),
+                operation_timeout_s=operation_timeout_s,
+                request_timeout_s=request_timeout_s,
+            ),
+        )
+
+    def delete_topics(
+        self,
+        topics: list[str],
+        *,
+        operation_timeout: float | None = None,
+        request_timeout: float | None = None,
+    ) -> dict[str, Future[None]]:
+        """Delete topics; the Future of each raises KafkaException when it could not be deleted."""
+        from fastkafka.admin import topics as room
+
+        checked = room.check_topic_names(topics)
+        request_timeout_s, operation_timeout_s = self._timeouts(request_timeout, operation_timeout)
+        return self._begin_each(
+            checked,
+            room.delete_topics(
+                self._routing,
+                checked,
+                operation_timeout_s=operation_timeout_s,
+                request_timeout_s=request_timeout_s,
+            ),
+        )
+
+    def describe_topics(
+        self,
+        topics: TopicCollection,
+        *,
+        include_authorized_operations: bool = False,
+        request_timeout: float | None = None,
+    ) -> dict[str, Future[TopicDescription]]:
+        """Describe topics; the Future of each has a TopicDescription."""
+        from fastkafka.admin import topics as room
+
+        names = room.check_topic_collection(topics)
+        request_timeout_s, _ = self._timeouts(request_timeout, None)
+        return self._begin_each(
+            names,
+            room.describe_topics(
+                self._routing,
+                names,
+                with_operations=bool(include_authorized_operations),
+                request_timeout_s=request_timeout_s,
+            ),
+        )
+
+    def list_topics(self, topic: str | None = None, timeout: float | None = -1) -> ClusterMetadata:
+        """Return the brokers and all topics, or one; waits, at most socket.timeout.ms."""
+        if topic is not None and not isinstance(topic, str):
+            raise TypeError(f"topic must be str, not {type(topic).__name__}")
+        control = self._usable()
+        return control.call(control.metadata.list_topics(topic, self._patience_s(timeout)))
+
+    # the cluster
+
+    def describe_cluster(
+        self,
+        *,
+        include_authorized_operations: bool = False,
+        request_timeout: float | None = None,
+    ) -> Future[DescribeClusterResult]:
+        """Describe the cluster: its brokers, its controller, its id."""
+        from fastkafka.admin import cluster
+
+        request_timeout_s, _ = self._timeouts(request_timeout, None)
+        control = self._usable()
+        future = control.run_for_user(
+            cluster.describe_cluster(
+                self._routing,
+                with_operations=bool(include_authorized_operations),
+                request_timeout_s=request_timeout_s,
+            )
+        )
+        self._count(future)
+        return future
+
+    def cluster_id(self, timeout: float | None = -1) -> str | None:
+        """Return the id of the cluster; waits, at most socket.timeout.ms."""
+        control = self._usable()
+        return control.call(control.metadata.cluster_id(self._patience_s(timeout)))
+
+    # life
+
+    def poll(self, timeout: float | None = -1) -> int:
+        """Serve error_cb for at most `timeout` seconds; return how often it was called."""
+        self._usable()
+        deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
+        served = 0
+        while True:
+            with self._has_errors:
+                while not self._errors and not served:
+                    pause_s = None if deadline is None else deadline - time.monotonic()
+                    if self._control is None or (pause_s is not None and pause_s <= 0):
+                        return served
+                    self._has_errors.wait(pause_s)
+                if not self._errors:
+                    return served
+                error = self._errors.popleft()
+            served += 1
+            if self._error_cb is not None:
+                self._error_cb(error)
+
+    def close(self) -> None:
+        """Stop the client's threads; what is under way raises ClosedError. Repeatable."""
+        control, self._control = self._control, None
+        if control is None:
+            return
+        control.stop()
+        self._core.stop()
+        with self._has_errors:
+            self._has_errors.notify_all()
+
+    def __enter__(self) -> AdminClient:
+        self._usable()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """Return the number of requests under way and of errors to serve."""
+        return len(self._unfinished) + len(self._errors)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            "an AdminClient cannot be pickled: it owns threads and sockets; "
+            "make a new one in the other process"
+        )
+
+    def __del__(self) -> None:
+        if getattr(self, "_control", None) is not None:
+            self.close()
+
+    # inside
+
+    def _usable(self) -> ControlThread:
+        if self._control is None:
+            raise ClosedError(_CLOSED)
+        return self._control
+
+    def _on_error(self, error: KafkaError) -> None:
+        """Keep an error of the client for poll(); on the control thread."""
+        if self._error_cb is not None:
+            with self._has_errors:
+                self._errors.append(error)
+                self._has_errors.notify_all()
+
+    def _patience_s(self, timeout: float | None) -> float:
+        """Return how long a call waits: for ever would hide that nobody answers."""
+        longest_s: float = self._config["socket.timeout.ms"] / 1000
+        if timeout is None or timeout < 0:
+            return longest_s
+        return float(timeout)
+
+    def _timeouts(
+        self, request_timeout: float | None, operation_timeout: float | None
+    ) -> tuple[float, float]:
+        for name, value in (
+            ("request_timeout", request_timeout),
+            ("operation_timeout", operation_timeout),
+        ):
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+            if not 0 <= value <= 3600:
+                raise ConfigError(f"{name} {value} is outside allowed range 0..3600 s")
+        request_timeout_s = self._patience_s(request_timeout)
+        if operation_timeout is None:
+            return request_timeout_s, request_timeout_s
+        return request_timeout_s, float(operation_timeout)
+
+    def _begin_each(
+        self,
+        keys: Iterable[str],
+        coroutine: Coroutine[Any, Any, Mapping[str, T | KafkaException]],
+    ) -> dict[str, Future[Any]]:
+        """Run a coroutine that has a result for each key; return a Future for each key."""
+        try:
+            control = self._usable()
+        except ClosedError:
+            coroutine.close()
+            raise
+        futures: dict[str, Future[Any]] = {}
+        for key in keys:
+            futures[key] = Future()
+            futures[key].set_running_or_notify_cancel()
+            self._count(futures[key])
+        whole = control.run_for_user(coroutine)
+        whole.add_done_callback(lambda done: _settle_each(futures, done))
+        return futures
+
+    def _count(self, future: Future[Any]) -> None:
+        unfinished = self._unfinished
+        unfinished.add(future)
+        future.add_done_callback(unfinished.discard)
+
+
+def _settle_each(
+    futures: dict[str, Future[Any]], done: Future[Mapping[str, T | KafkaException]]
+) -> None:
+    exception = done.exception()
+    results = {} if exception is not None else done.result()
+    for key, future in futures.items():
+        result = results.get(key) if exception is None else exception
+        if exception is None and key not in results:
+            result = KafkaException(
+                KafkaError(KafkaError._BAD_MSG, f'The broker\'s answer leaves "{key}" out')
+            )
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
