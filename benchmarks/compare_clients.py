@@ -43,8 +43,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 CLIENTS = ("fastkafka", "confluent_kafka")
-# Job -> what fastkafka may cost at most, as a fraction of confluent-kafka. That one has no bulk call
-# for lists of bytes, so its produce() in a loop stands against produce_many().
+# Job -> what fastkafka may cost at most, as a fraction of confluent-kafka. That one has no bulk
+# call for lists of bytes, so its produce() in a loop stands against produce_many().
 TARGETS = {"produce": 1 / 6, "produce_many": 1 / 12, "consume": 1 / 8}
 EXTRA_JOBS = {"produce_callback": 1 / 5, "poll": 1 / 6}
 

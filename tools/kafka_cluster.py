@@ -482,7 +482,9 @@ class KafkaCluster:
 @contextlib.contextmanager
 def running_until_interrupt(cluster: KafkaCluster) -> Iterator[None]:
     """Hold a cluster until Ctrl-C or SIGTERM, then stop it."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts background jobs with Ctrl-C ignored; asked by name, this one still stops.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, signal.default_int_handler)
     with cluster, contextlib.suppress(KeyboardInterrupt):
         yield
         signal.pause()
