@@ -1,8 +1,8 @@
 """Build the compiled rooms of `_ext/` as `fastkafka._core.<room>`.
 
 `_ext/<room>.pyx` is the body of a room and `_ext/<room>.pxd` its C face. Cython must find the faces
-under their package name, so a link `build/cimport/fastkafka/_core -> _ext` stands in for the package:
-in the form `from fastkafka._core.varint cimport size` a touched .pxd rebuilds exactly its users.
+under their package name, so a link `build/cimport/fastkafka/_core -> _ext` stands in for the
+package: in the form `from fastkafka._core.varint cimport size` a touched .pxd rebuilds its users.
 
 FASTKAFKA_BUILD=debug|asan|annotate chooses another build than the optimised one.
 """
