@@ -40,7 +40,7 @@ one: build       ## one test: make one T=tests/unit/test_crc32c.py::test_name
 lint: $(STAMP)   ## ruff, cython-lint, import-linter, codespell
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(VENV)/bin/cython-lint _ext
+	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/cython-lint _ext
 	@PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/codespell
 
