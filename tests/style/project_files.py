@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ ROOMS = ROOT / "_ext"
 def tracked() -> tuple[Path, ...]:
     """Return the project's files, sorted; without git (the sanitised copy) walk the tree."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if answer.returncode == 0 and answer.stdout:
-        names = [ROOT / name for name in answer.stdout.split("\0") if name]
+    listing = ""
+    if shutil.which("git") and (ROOT / ".git").exists():
+        listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    if listing:
+        names = [ROOT / name for name in listing.split("\0") if name]
     else:
         tops = ("_ext", "fastkafka", "tests", "tools", "benchmarks", "docs", "examples")
         names = [path for top in tops for path in (ROOT / top).rglob("*")]
