@@ -1,0 +1,3 @@
+"""Which batches belong to aborted transactions: see _ext/aborted_transactions.pyx."""
+
+def kept_base_offsets(aborted_transactions: list[tuple[int, int]], records: bytes) -> list[int]: ...
