@@ -10,6 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 CLONE=$PWD
+ROOT_HOME=/root # inside; ours may be elsewhere
 
 if [ "${1:-}" != --inside ]; then
     [ "$(id -u)" = 0 ] || { echo "chroot_test: needs root (mount, chroot)" >&2; exit 1; }
@@ -55,10 +56,10 @@ for file in /etc/apt/apt.conf.d/*; do
     # hooks of programs that the chroot does not have would fail there
     grep -qE 'Post-Invoke|Pre-Invoke|Pre-Install' "$file" || copy_if_there "$file" "/etc/apt/apt.conf.d/$(basename "$file")"
 done
-copy_if_there "$HOME/.config/pip" /root/.config/pip
+copy_if_there "$HOME/.config/pip" "$ROOT_HOME/.config/pip"
 # Maven's own package brings an /etc/maven/settings.xml, so the machine's goes where a user's is.
-copy_if_there /etc/maven/settings.xml /root/.m2/settings.xml
-copy_if_there "$HOME/.m2/settings.xml" /root/.m2/settings.xml
+copy_if_there /etc/maven/settings.xml "$ROOT_HOME/.m2/settings.xml"
+copy_if_there "$HOME/.m2/settings.xml" "$ROOT_HOME/.m2/settings.xml"
 
 mkdir -p "$TREE/clone"
 git -c safe.directory="$CLONE" archive HEAD | tar -xf - -C "$TREE/clone"
@@ -75,7 +76,7 @@ while IFS= read -r name; do
 done < <(compgen -e | grep -E '^(PIP_|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|FASTKAFKA_REQUIRE_KAFKA)')
 
 inside() {
-    chroot "$TREE" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" LANG=C.UTF-8 \
+    chroot "$TREE" env -i HOME="$ROOT_HOME" PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" LANG=C.UTF-8 \
         DEBIAN_FRONTEND=noninteractive "${keep_environment[@]}" bash -euc "cd /clone; $1"
 }
 
