@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastkafka import protocol
 from fastkafka.broker.log_segment import FileRegion
+from fastkafka.broker.request_reader import read_request
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
@@ -56,4 +57,4 @@ class Handler(NamedTuple):
     max_version: int
     handle: Callable[[Broker, protocol.Request], Answer | Coroutine[Any, Any, Answer]]
     refuse: Callable[[protocol.Request, int], Body | None]
-    decode: Callable[[memoryview], protocol.Request] = protocol.decode_request
+    decode: Callable[[memoryview], protocol.Request] = read_request

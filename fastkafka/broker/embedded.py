@@ -77,7 +77,8 @@ class EmbeddedBroker:
             if value is not None:
                 self._options += [name, str(value)]
         self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as we do
+        self._log: IO[bytes] | None = None
+        self._ended_log_text = ""
         self._bootstrap_servers = ""
         self._control_lock = threading.Lock()
 
@@ -139,8 +140,9 @@ class EmbeddedBroker:
         python_path = os.pathsep.join(
             path for path in (package_parent, os.environ.get("PYTHONPATH")) if path
         )
-        self._log.seek(0, os.SEEK_END)
-        log_position = self._log.tell()
+        if self._log is None:
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
+        log_position = os.fstat(self._log.fileno()).st_size
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -164,10 +166,7 @@ class EmbeddedBroker:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         self._reap()
-        if self._owns_data_dir and self._data_dir is not None:
-            shutil.rmtree(self._data_dir, ignore_errors=True)
-            self._data_dir = None
-        self._log.close()
+        self._leave_nothing_behind()
 
     def kill(self) -> None:
         """End the process with SIGKILL: nothing is flushed, closed or said."""
@@ -190,7 +189,7 @@ class EmbeddedBroker:
         self._running().send_signal(signal.SIGCONT)
 
     def log_text(self) -> str:
-        """Return what the broker wrote to its log, over all starts."""
+        """Return what the broker wrote to its log, over all starts until `stop`."""
         return self._log_from(0)
 
     # ---- faults
@@ -254,15 +253,25 @@ class EmbeddedBroker:
         self._reap()
         status = self._process.returncode
         text = self._log_from(log_position).strip().removeprefix("fastkafka broker: ")
-        if self._owns_data_dir and self._data_dir is not None:
-            shutil.rmtree(self._data_dir, ignore_errors=True)
-            self._data_dir = None
+        self._leave_nothing_behind()
         if status == _ARGUMENT_STATUS:
             return ConfigError(text)
         error_class: type[BrokerStartError] = error_for_exit_status(status)
         return error_class(text or f"the broker's process ended with status {status}")
 
+    def _leave_nothing_behind(self) -> None:
+        """Close the log and remove a data directory of our own."""
+        if self._log is not None:
+            self._ended_log_text = self._log_from(0)
+            self._log.close()
+            self._log = None
+        if self._owns_data_dir and self._data_dir is not None:
+            shutil.rmtree(self._data_dir, ignore_errors=True)
+            self._data_dir = None
+
     def _log_from(self, position: int) -> str:
+        if self._log is None:
+            return self._ended_log_text[position:]
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), size - position, position).decode(errors="replace")
 

@@ -33,12 +33,9 @@ def decode_produce(frame: memoryview) -> protocol.Request:
     """Decode a request of any version from 3 to 13; raises CorruptFrame."""
     reader = _Reader(frame)
     try:
-        request = _read_request(reader)
+        return _read_request(reader)
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise _corrupt(reader, str(error)) from None
-    if reader.position != len(frame):
-        raise _corrupt(reader, f"{len(frame) - reader.position} bytes left over")
-    return request
 
 
 def _corrupt(reader: _Reader, reason: str) -> CorruptFrame:

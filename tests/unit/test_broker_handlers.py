@@ -151,6 +151,17 @@ def test_a_request_cut_at_any_byte_ends_the_connection_only(
     assert asker.answer_frame(frame) is not None
 
 
+@pytest.mark.parametrize(("api", "version"), OFFERED)
+def test_bytes_behind_a_request_are_ignored(asker: Asker, api: str, version: int) -> None:
+    """As in Kafka; librdkafka 2.16 sends some behind Metadata of all topics."""
+    asker.broker.topics.create("logs", 1, {})
+    key = protocol.API_BY_NAME[api].key
+    frame = protocol.encode_request(key, version, 1, "me", plain_body(asker, api, version))
+    response = asker.answer_frame(frame + bytes(3))
+    assert response is not None
+    assert set(error_codes(protocol.decode_response(key, version, response)[1])) == {0}
+
+
 @pytest.mark.parametrize("api_key", [-1, 2, 18, 32767])
 @pytest.mark.parametrize("api_version", [-1, 99, 32767])
 def test_what_is_not_offered_ends_the_connection(
