@@ -64,7 +64,8 @@ def test_no_module_is_named_after_nothing() -> None:
 
 
 def test_marks_of_unfinished_work_are_gone() -> None:
-    mark = re.compile(r"\b(?:%s)\b" % "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3)))
+    marks = "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3))
+    mark = re.compile(rf"\b(?:{marks})\b")
     for path in tracked():
         if path.suffix in CODE:
             for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
