@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sized
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -54,6 +54,7 @@ _LEVEL_OF_SYSLOG = (
 
 # All clients of a process together have so long to stop when it exits.
 _EXIT_TIMEOUT_S = 1.0
+_CANCEL_PATIENCE_S = 0.05
 
 _CLOSED = "Client has been closed"
 _FORKED = "Client was made before fork(): make a new one in the child process"
@@ -177,10 +178,21 @@ class ControlThread:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the control thread. Its Future must not be given to the user."""
-        if self._is_forked or self._is_stopping:
-            coroutine.close()
-            raise ClosedError(_FORKED if self._is_forked else _CLOSED)
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        # Under the lock: what was handed over before stop() is still ended by the loop.
+        with self._lock:
+            if not self._is_forked and not self._is_stopping:
+                return asyncio.run_coroutine_threadsafe(self._until_closed(coroutine), self._loop)
+        coroutine.close()
+        raise ClosedError(_FORKED if self._is_forked else _CLOSED)
+
+    async def _until_closed(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine; when the client closes under it, it raises ClosedError."""
+        try:
+            return await coroutine
+        except asyncio.CancelledError:
+            if self._is_stopping:
+                raise ClosedError(_CLOSED) from None
+            raise
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the control thread and wait for what it returns or raises."""
@@ -190,8 +202,6 @@ class ControlThread:
         future = self.run(coroutine)
         try:
             return future.result()
-        except CancelledError:
-            raise ClosedError(_CLOSED) from None
         finally:
             future.cancel()  # Ctrl-C while waiting: the conversation has nobody to talk for
 
@@ -229,6 +239,7 @@ class ControlThread:
 
     def _become_forked(self) -> None:
         self._is_forked = True
+        self._lock = threading.Lock()  # another thread of the parent may have held it
         _forked_loops.append(self._loop)
 
     # the thread
@@ -257,11 +268,14 @@ class ControlThread:
     async def _wind_down(self) -> None:
         """End every coroutine: with ClosedError where it waits for a broker, else by cancelling."""
         self.conversations.fail_all(KafkaError(KafkaError._DESTROY, _CLOSED))
+        # In two passes everything that was handed over has begun and can say that it was ended.
         await asyncio.sleep(0)
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            # asyncio.wait_for loses a cancellation that comes with a result: then once more.
+            await asyncio.wait(tasks, timeout=_CANCEL_PATIENCE_S)
         await asyncio.sleep(0)  # the Futures of their callers are settled in this pass
 
     def _on_completions(self) -> None:

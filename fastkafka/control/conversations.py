@@ -75,7 +75,7 @@ class Conversations:
         self._tasks = RunningTasks()
         self.last_error: KafkaError | None = None
         brokers.on_known = self._knock_if_waited_for
-        brokers.on_unresolved = self._fail_version_waiters
+        brokers.on_unresolved = self._on_unresolved
 
     # what coroutines call
 
@@ -217,6 +217,7 @@ class Conversations:
 
     def on_disconnected(self, connection_id: int, node_id: int, error: KafkaError) -> None:
         """A connection ended, or could not be made."""
+        self.last_error = error
         self._connections.pop(connection_id, None)
         up = self._up.get(node_id)
         if up is not None:
@@ -259,9 +260,11 @@ class Conversations:
         try:
             return await waiter
         except KafkaException as exception:
-            error = exception.error
-            self.last_error = KafkaError(error.code(), f"{what}: {error.str()}")
-            raise exception_for(self.last_error) from None
+            error = KafkaError(exception.error.code(), f"{what}: {exception.error.str()}")
+            if not isinstance(exception, TransportError):
+                # Of a lost connection the disconnect itself says more.
+                self.last_error = error
+            raise exception_for(error) from None
         finally:
             self._waiting.pop(submission_id, None)
 
@@ -292,8 +295,11 @@ class Conversations:
             self._knocks.pop(node_id, None)
         self._knock_if_waited_for(node_id)
 
-    def _fail_version_waiters(self, node_id: int, error: KafkaError) -> None:
+    def _on_unresolved(self, node_id: int, error: KafkaError) -> None:
         self.last_error = error
+        self._fail_version_waiters(node_id, error)
+
+    def _fail_version_waiters(self, node_id: int, error: KafkaError) -> None:
         for waiter in self._version_waiters.pop(node_id, []):
             if not waiter.done():
                 waiter.set_exception(exception_for(error))

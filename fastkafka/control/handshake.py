@@ -18,6 +18,7 @@ from fastkafka.control.core_face import CoreReference
 from fastkafka.control.error_reports import ErrorReports
 from fastkafka.control.running_tasks import RunningTasks
 from fastkafka.errors import (
+    ClosedError,
     CorruptFrame,
     KafkaError,
     KafkaException,
@@ -75,6 +76,8 @@ class Handshakes:
         where = self._brokers.describe(node_id)
         try:
             versions = await self._ask_versions(connection_id, where)
+        except ClosedError:
+            return
         except KafkaException as exception:
             error = _explained(exception, where)
             self._reports.tell(error, where)

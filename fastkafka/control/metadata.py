@@ -150,6 +150,7 @@ class Metadata:
         deadline = self._now() + timeout_s
         backoff = Backoff(*self._retry_backoff, self._random)
         while True:
+            self._core()  # a client that closes ends the repeating
             try:
                 return await asyncio.wait_for(attempt(), max(0.0, deadline - self._now()))
             except ClosedError:

@@ -1,0 +1,208 @@
+"""Offsets: where partitions start, watermarks, and the ends of leader epochs."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fastkafka.errors import AuthorizationError, KafkaError, UnknownTopic
+from tests.unit.control_fakes import FakeCluster, FakeCore, driven
+
+LOG_START, LOG_END, STABLE_END = 5, 100, 90
+
+
+class FakeLogs:
+    """Leaders of one topic that answer ListOffsets and OffsetForLeaderEpoch."""
+
+    def __init__(self, core):
+        self.cluster = FakeCluster(core)
+        self.leaders = {0: (1, 3), 1: (2, 4), 2: (1, 3)}
+        self.cluster.add_topic("t", self.leaders)
+        self.errors = []
+        core.answers["list_offsets"] = self.list_offsets
+        core.answers["offset_for_leader_epoch"] = self.offset_for_leader_epoch
+
+    def move(self, partition, leader, epoch):
+        self.leaders[partition] = (leader, epoch)
+        self.cluster.add_topic("t", self.leaders)
+
+    def error_of(self, node_id, partition):
+        if self.errors:
+            return self.errors.pop(0)
+        leads = self.leaders[partition][0] == node_id
+        return KafkaError.NO_ERROR if leads else KafkaError.NOT_LEADER_FOR_PARTITION
+
+    def list_offsets(self, node_id, version, body):
+        end = STABLE_END if body["isolation_level"] else LOG_END
+        topics = []
+        for topic in body["topics"]:
+            rows = []
+            for row in topic["partitions"]:
+                code = self.error_of(node_id, row["partition_index"])
+                offset = {-2: LOG_START, -1: end}.get(row["timestamp"], 42)
+                rows.append(
+                    {
+                        "partition_index": row["partition_index"],
+                        "error_code": code,
+                        "offset": -1 if code else offset,
+                        "leader_epoch": row["current_leader_epoch"],
+                    }
+                )
+            topics.append({"name": topic["name"], "partitions": rows})
+        return {"topics": topics}
+
+    def offset_for_leader_epoch(self, node_id, version, body):
+        (topic,) = body["topics"]
+        (row,) = topic["partitions"]
+        code = self.error_of(node_id, row["partition"])
+        answer = {
+            "error_code": code,
+            "partition": row["partition"],
+            "leader_epoch": row["leader_epoch"],
+            "end_offset": 70,
+        }
+        return {"topics": [{"topic": topic["topic"], "partitions": [answer]}]}
+
+
+@pytest.fixture
+def core():
+    return FakeCore()
+
+
+@pytest.fixture
+def logs(core):
+    logs = FakeLogs(core)
+    core.wanted = ["t"]
+    return logs
+
+
+def known(rooms, core):
+    rooms.run_until(lambda: core.said("set_cluster_view"))
+
+
+def test_partitions_that_start_together_are_asked_together_at_each_leader(core, logs):
+    with driven(core, "consumer", auto_offset_reset="earliest") as rooms:
+        known(rooms, core)
+        for partition in (0, 1, 2):
+            core.push("offset_wanted", "t", partition, 9, "reset")
+        rooms.run_until(lambda: len(core.said("set_fetch_offset")) == 3)
+    assert sorted(core.said("set_fetch_offset")) == [
+        ("t", 0, 9, LOG_START, 3),
+        ("t", 1, 9, LOG_START, 4),
+        ("t", 2, 9, LOG_START, 3),
+    ]
+    assert sorted(node for node, _, _ in core.asked("list_offsets")) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("what", "reset", "offset"),
+    [
+        ("reset", "latest", STABLE_END),
+        ("reset", "earliest", LOG_START),
+        ("earliest", "latest", LOG_START),
+        ("latest", "earliest", STABLE_END),
+    ],
+)
+def test_partition_starts_where_it_is_told_or_at_the_reset(core, logs, what, reset, offset):
+    with driven(core, "consumer", auto_offset_reset=reset) as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, what)
+        rooms.run_until(lambda: core.said("set_fetch_offset"))
+    assert core.said("set_fetch_offset") == [("t", 0, 1, offset, 3)]
+
+
+def test_end_for_a_reader_of_uncommitted_records_is_the_high_watermark(core, logs):
+    with driven(core, "consumer", isolation_level="read_uncommitted") as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, "latest")
+        rooms.run_until(lambda: core.said("set_fetch_offset"))
+    assert core.said("set_fetch_offset")[0][3] == LOG_END
+
+
+def test_reset_to_an_error_is_told_to_the_partition(core, logs):
+    with driven(core, "consumer", auto_offset_reset="error") as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, "reset")
+        rooms.run_until(lambda: core.said("set_partition_error"))
+    assert core.said("set_partition_error") == [("t", 0, 1, KafkaError._AUTO_OFFSET_RESET)]
+    assert core.asked("list_offsets") == []
+
+
+def test_leader_that_moved_is_found(core, logs):
+    with driven(core, "consumer") as rooms:
+        known(rooms, core)
+        logs.move(0, 2, 9)
+        core.push("offset_wanted", "t", 0, 1, "earliest")
+        rooms.run_until(lambda: core.said("set_fetch_offset"))
+    assert core.said("set_fetch_offset") == [("t", 0, 1, LOG_START, 9)]
+
+
+def test_passing_errors_are_repeated(core, logs):
+    logs.errors = [KafkaError.OFFSET_NOT_AVAILABLE, KafkaError.LEADER_NOT_AVAILABLE]
+    with driven(core, "consumer") as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, "earliest")
+        rooms.run_until(lambda: core.said("set_fetch_offset"))
+    assert len(core.asked("list_offsets")) == 3
+
+
+def test_lasting_error_is_told_to_the_partition(core, logs):
+    logs.errors = [KafkaError.TOPIC_AUTHORIZATION_FAILED] * 2
+    with driven(core, "consumer") as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, "earliest")
+        rooms.run_until(lambda: core.said("set_partition_error"))
+    assert core.said("set_partition_error") == [("t", 0, 1, KafkaError.TOPIC_AUTHORIZATION_FAILED)]
+
+
+def test_partition_that_does_not_exist_is_told_after_the_propagation_time(core, logs):
+    with driven(core, "consumer", topic_metadata_propagation_max_ms=2000) as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 17, 1, "earliest")
+        rooms.run_until(lambda: core.said("set_partition_error"))
+    assert core.said("set_partition_error")[0][3] == KafkaError._UNKNOWN_PARTITION
+
+
+def test_newer_wish_of_a_partition_ends_the_older(core, logs):
+    with driven(core, "consumer") as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, "earliest")
+        core.push("offset_wanted", "t", 0, 2, "latest")
+        rooms.run_until(lambda: core.said("set_fetch_offset"))
+        rooms.run(asyncio.sleep(5))
+    assert core.said("set_fetch_offset") == [("t", 0, 2, STABLE_END, 3)]
+
+
+def test_watermarks_are_the_ends_of_the_log(core, logs):
+    with driven(core, "consumer") as rooms:
+        assert rooms.run(rooms.control.offsets.watermarks("t", 1)) == (LOG_START, STABLE_END)
+
+
+def test_offset_by_time(core, logs):
+    with driven(core, "consumer") as rooms:
+        found = rooms.run(rooms.control.offsets.offset_at("t", 1, 1234567))
+    assert found == (42, 4)
+    assert core.asked("list_offsets")[0][2]["topics"][0]["partitions"][0]["timestamp"] == 1234567
+
+
+def test_watermarks_of_an_unknown_topic_raise(core, logs):
+    with driven(core, "consumer", topic_metadata_propagation_max_ms=1000) as rooms:
+        with pytest.raises(UnknownTopic, match=r"nope \[0\]"):
+            rooms.run(rooms.control.offsets.watermarks("nope", 0))
+
+
+def test_end_of_an_epoch_comes_from_the_leader(core, logs):
+    logs.errors = [KafkaError.FENCED_LEADER_EPOCH]
+    with driven(core, "consumer") as rooms:
+        assert rooms.run(rooms.control.offsets.end_of_epoch("t", 1, 2)) == (70, 2)
+    node_id, _, body = core.asked("offset_for_leader_epoch")[-1]
+    assert node_id == 2
+    assert body["topics"][0]["partitions"][0]["current_leader_epoch"] == 4
+
+
+def test_end_of_an_epoch_that_may_not_be_read_raises(core, logs):
+    logs.errors = [KafkaError.TOPIC_AUTHORIZATION_FAILED]
+    with driven(core, "consumer") as rooms:
+        with pytest.raises(AuthorizationError):
+            rooms.run(rooms.control.offsets.end_of_epoch("t", 1, 2))
