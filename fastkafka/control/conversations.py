@@ -36,6 +36,7 @@ Body = Mapping[str, Any]
 _API_VERSIONS = protocol.API_BY_NAME["api_versions"]
 # Pause before the next broker is tried beside the ones that have not come up yet.
 _NEXT_BROKER_AFTER_S = 0.25
+_DISCONNECT_PATIENCE_S = 0.05
 # A broker, or whatever listens there, must not silence us for longer.
 _THROTTLE_MAX_S = 60.0
 
@@ -46,6 +47,10 @@ class Answer(NamedTuple):
     node_id: int
     version: int
     body: dict[str, Any]
+
+
+class ConnectionLost(Exception):
+    """The connection of a handshake ended; its disconnect, which is told apart, says why."""
 
 
 class Conversations:
@@ -116,13 +121,19 @@ class Conversations:
     async def shake_hands(
         self, connection_id: int, api_version: int, body: Body, timeout_ms: int
     ) -> dict[str, Any]:
-        """Send an ApiVersions request on a connection that is not up yet."""
+        """Send an ApiVersions request on a connection that is not up yet.
+
+        Raises: ConnectionLost, CorruptFrame
+        """
         frame = protocol.encode_request(_API_VERSIONS.key, api_version, 0, self._client_id, body)
         node_id = self._connections.get(connection_id, (0, 0))[0]
         submission_id = self._core().submit_on_connection(connection_id, frame, timeout_ms)
-        answer = await self._answer_of(
-            submission_id, f"api_versions of {self._brokers.describe(node_id)}"
-        )
+        try:
+            answer = await self._answer_of(
+                submission_id, f"api_versions of {self._brokers.describe(node_id)}"
+            )
+        except KafkaException:
+            raise ConnectionLost from None
         _, decoded = protocol.decode_response(_API_VERSIONS.key, api_version, answer)
         return decoded
 
@@ -289,6 +300,8 @@ class Conversations:
         try:
             await self._answer_of(submission_id, "connection")
         except KafkaException as exception:
+            # The disconnect that comes with a failure says more than the failure of the request.
+            await asyncio.sleep(_DISCONNECT_PATIENCE_S)
             if not self.is_up(node_id):
                 self._fail_version_waiters(node_id, exception.error)
         finally:

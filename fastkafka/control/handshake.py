@@ -13,7 +13,7 @@ from typing import Any
 
 from fastkafka import protocol
 from fastkafka.control.brokers import Brokers
-from fastkafka.control.conversations import Conversations, Versions
+from fastkafka.control.conversations import ConnectionLost, Conversations, Versions
 from fastkafka.control.core_face import CoreReference
 from fastkafka.control.error_reports import ErrorReports
 from fastkafka.control.running_tasks import RunningTasks
@@ -76,7 +76,7 @@ class Handshakes:
         where = self._brokers.describe(node_id)
         try:
             versions = await self._ask_versions(connection_id, where)
-        except ClosedError:
+        except (ClosedError, ConnectionLost):
             return
         except KafkaException as exception:
             error = _explained(exception, where)
