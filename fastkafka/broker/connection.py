@@ -31,6 +31,8 @@ _RECEIVE_BYTES_KEPT_MAX = 4 * 1024 * 1024
 CONTROL_REQUEST_BYTES_MAX = 1024 * 1024
 # Below this a read into memory is cheaper than the system calls and loop steps of sendfile.
 _SENDFILE_BYTES_MIN = 128 * 1024
+# Replies collected before they are written: past it the transport says whether the client reads.
+_REPLY_BYTES_COLLECTED_MAX = 64 * 1024
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -50,6 +52,7 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = bytearray(_RECEIVE_BYTES)
         self._start = 0  # of what is not yet served
         self._end = 0  # of what was received
+        self._replies = bytearray()  # of the requests served in this turn of the loop
         self._task: asyncio.Task[None] | None = None
         self._write_paused = False
         self._read_paused = False
@@ -168,7 +171,9 @@ class Connection(asyncio.BufferedProtocol):
                 if frame is None:
                     break
                 self._serve(frame)
+            self._write_replies()
         except HangUp as hang_up:
+            self._write_replies()
             self._hang_up(hang_up)
         self._pause_or_resume_reading()
 
@@ -180,8 +185,9 @@ class Connection(asyncio.BufferedProtocol):
             if any(isinstance(part, FileRegion) for part in answer.parts):
                 self._task = asyncio.get_running_loop().create_task(self._send(answer))
             else:
-                self._write(answer)
+                self._collect(answer)
         if self._task is not None:
+            self._write_replies()
             self._task.add_done_callback(self._finished)
 
     async def _finish(self, answer: Coroutine[Any, Any, Parts | None]) -> None:
@@ -214,12 +220,18 @@ class Connection(asyncio.BufferedProtocol):
 
     # ---- sending
 
-    def _write(self, reply: Parts) -> None:
-        chunks = [part.read() if isinstance(part, FileRegion) else part for part in reply.parts]
-        length = reply.length
-        if sum(map(len, chunks)) != length:
-            raise HangUp("a log file is shorter than its index says")
-        self._transport.write(b"".join([length.to_bytes(_LENGTH_BYTES, "big"), *chunks]))
+    def _collect(self, reply: Parts) -> None:
+        """Keep a reply until the requests at hand are served: one system call sends many."""
+        self._replies += reply.length.to_bytes(_LENGTH_BYTES, "big")
+        for part in reply.parts:
+            self._replies += cast(bytes, part)
+        if len(self._replies) >= _REPLY_BYTES_COLLECTED_MAX:
+            self._write_replies()
+
+    def _write_replies(self) -> None:
+        if self._replies:
+            self._transport.write(bytes(self._replies))
+            self._replies.clear()
 
     async def _send(self, reply: Parts) -> None:
         """Send a reply whose records come from log files."""
