@@ -8,7 +8,6 @@ Source: KIP-511: an ApiVersions request that is too new is answered in version 0
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Any
 
 from fastkafka import protocol
@@ -36,6 +35,8 @@ _HINT = "Is it a plaintext listener of Apache Kafka? Check security.protocol and
 
 def software_version() -> str:
     """Return the version of this package."""
+    from importlib import metadata  # slow to import, and needed once per client only
+
     try:
         return metadata.version("fastkafka-native")
     except metadata.PackageNotFoundError:
