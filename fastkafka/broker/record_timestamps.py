@@ -1,23 +1,16 @@
 """Timestamps of the records inside one batch, for searches by time only.
 
-Everything else in the broker leaves records alone. Batches that are not compressed, or compressed
-with gzip, are read here; of any other batch the answer is its first record, which is never too late
-(SKIPPED.md).
-Wire:    Record v2: length varint, attributes i8, timestamp_delta varint, offset_delta varint, ...
-Source:  DefaultRecord.java
+Everything else in the broker leaves records alone. Where the core cannot read the records (a codec
+that it does not have yet) the first record is the answer, which is never too late (SKIPPED.md).
 """
 
 from __future__ import annotations
 
-import zlib
 from typing import NamedTuple
 
-from fastkafka.broker.record_batch import HEADER_BYTES, BatchHeader, read_header
+from fastkafka.broker.record_batch import read_header
+from fastkafka.errors import CorruptBatch
 
-_CODEC_NONE = 0
-_CODEC_GZIP = 1
-_GZIP_WINDOW_BITS = 31
-_VARLONG_BITS_MAX = 63
 # A batch is at most message.max.bytes on the wire; this much is read of it after decompression.
 _RECORDS_BYTES_MAX = 64 * 1024 * 1024
 
@@ -30,49 +23,17 @@ class RecordPlace(NamedTuple):
 
 
 def first_record_from(batch: bytes, timestamp: int) -> RecordPlace:
-    """Return the first record of a batch whose timestamp is `timestamp` or later.
+    """Return the first record of a batch whose timestamp is `timestamp` or later."""
+    # Imported on first use: most brokers in tests never search by time.
+    from fastkafka._core.record_batch_reader import read_batches
 
-    The first record stands in where records cannot be read or none is late enough.
-    """
     header = read_header(batch)
-    records = _records(header, batch)
-    position = 0
+    first = RecordPlace(header.base_timestamp, header.base_offset)
     try:
-        for _ in range(header.records_count if records else 0):
-            length, position = _varint(records, position)
-            record_end = position + length
-            timestamp_delta, position = _varint(records, position + 1)
-            offset_delta, position = _varint(records, position)
-            if header.base_timestamp + timestamp_delta >= timestamp:
-                return RecordPlace(
-                    header.base_timestamp + timestamp_delta, header.base_offset + offset_delta
-                )
-            position = record_end
-    except IndexError:
-        pass
-    return RecordPlace(header.base_timestamp, header.base_offset)
-
-
-def _records(header: BatchHeader, batch: bytes) -> bytes:
-    if header.codec == _CODEC_NONE:
-        return batch[HEADER_BYTES:]
-    if header.codec == _CODEC_GZIP:
-        try:
-            decompressor = zlib.decompressobj(_GZIP_WINDOW_BITS)
-            return decompressor.decompress(batch[HEADER_BYTES:], _RECORDS_BYTES_MAX)
-        except zlib.error:
-            return b""
-    return b""
-
-
-def _varint(buffer: bytes, position: int) -> tuple[int, int]:
-    """Read a zigzag varint; IndexError where the buffer ends or the number does not."""
-    shift = value = 0
-    while shift <= _VARLONG_BITS_MAX:
-        byte = buffer[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), position
-        shift += 7
-    raise IndexError(position)
+        (read,) = read_batches(batch, False, _RECORDS_BYTES_MAX)
+    except CorruptBatch:
+        return first
+    for offset, record_timestamp, *_ in read["records"]:
+        if record_timestamp >= timestamp:
+            return RecordPlace(record_timestamp, offset)
+    return first

@@ -6,12 +6,13 @@ The CRC is computed bit by bit here, so that a mistake in the compiled one canno
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Sequence
+
+import lz4.frame
 
 from fastkafka.broker.partition_log import LogConfig
 
-CODEC_GZIP = 1
+CODEC_LZ4 = 3
 _AFTER_CRC = struct.Struct(">hiqqqhii")
 
 
@@ -71,9 +72,8 @@ def build_batch(
         encode_record(index, stamp - stamps[0], value)
         for index, (stamp, value) in enumerate(zip(stamps, values, strict=True))
     )
-    if attributes & 7 == CODEC_GZIP:
-        compressor = zlib.compressobj(wbits=31)
-        records = compressor.compress(records) + compressor.flush()
+    if attributes & 7 == CODEC_LZ4:
+        records = lz4.frame.compress(records)
     count = len(values) if records_count is None else records_count
     covered = (
         _AFTER_CRC.pack(

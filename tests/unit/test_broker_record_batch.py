@@ -14,8 +14,10 @@ from fastkafka.broker.record_batch import (
 from fastkafka.broker.record_timestamps import first_record_from
 from fastkafka.broker.refusal import Refusal
 from fastkafka.errors import KafkaError
-from tests.unit.broker_batches import CODEC_GZIP, build_batch, crc32c
+from tests.unit.broker_batches import CODEC_LZ4, build_batch, crc32c
 
+CODEC_NONE = 0
+CODEC_ZSTD = 4
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
 MESSAGE_MAX_BYTES = 1000
@@ -121,22 +123,22 @@ def test_the_header_is_61_bytes() -> None:
     assert read_header(build_batch([b""])).records_count == 1
 
 
-@pytest.mark.parametrize("attributes", [0, CODEC_GZIP])
+@pytest.mark.parametrize("codec", [CODEC_NONE, CODEC_LZ4])
 @pytest.mark.parametrize(
     ("timestamp", "expected"), [(0, (100, 0)), (101, (105, 2)), (105, (105, 2)), (106, (110, 4))]
 )
 def test_the_first_record_from_a_time_on(
-    attributes: int, timestamp: int, expected: tuple[int, int]
+    codec: int, timestamp: int, expected: tuple[int, int]
 ) -> None:
     batch = build_batch(
-        [b"a", b"b", b"c", b"d", b"e"], timestamps=[100, 90, 105, 95, 110], attributes=attributes
+        [b"a", b"b", b"c", b"d", b"e"], timestamps=[100, 90, 105, 95, 110], attributes=codec
     )
     assert first_record_from(bytes(batch), timestamp) == expected
 
 
 def test_records_that_cannot_be_read_give_the_first_record() -> None:
-    unknown_codec = build_batch([b"a", b"b"], timestamps=[100, 200], attributes=4)
-    assert first_record_from(bytes(unknown_codec), 150) == (100, 0)
+    unreadable = build_batch([b"a", b"b"], timestamps=[100, 200], attributes=CODEC_ZSTD)
+    assert first_record_from(bytes(unreadable), 150) == (100, 0)
     batch = bytes(build_batch([b"a", b"b"], timestamps=[100, 200]))
-    for length in range(HEADER_BYTES, len(batch) - 8):
+    for length in range(HEADER_BYTES, len(batch)):
         assert first_record_from(batch[:length], 150) == (100, 0)
