@@ -71,11 +71,9 @@ class Routing:
     async def ask_any(self, api_name: str, body: dict[str, Any], *, timeout_s: float) -> Answer:
         """Return the answer of any broker; for questions, which may be repeated."""
 
-        async def attempt() -> Answer:
-            node_id = await self.metadata.any_broker()
-            return await self._conversations.request(node_id, api_name, body)
-
-        return await self.metadata.within(api_name, timeout_s, attempt)
+        return await self.metadata.within(
+            api_name, timeout_s, lambda: self.metadata.ask_any(api_name, body)
+        )
 
 
 def _milliseconds(seconds: float) -> int:

@@ -94,14 +94,16 @@ class Brokers:
 
     async def set_cluster(self, rows: Iterable[BrokerRow]) -> None:
         """Give the core brokers that are new or moved; wait a little for their names."""
+        begun: list[asyncio.Task[None]] = []
         for node_id, host, port, rack in rows:
             place = Place(host, port, rack)
             if self._places.get(node_id) != place:
                 self._places[node_id] = place
                 self._cancel_resolving(node_id)
                 self._resolve_soon(node_id)
-        if self._resolving:
-            await asyncio.wait(self._resolving.values(), timeout=_RESOLVE_PATIENCE_S)
+                begun.append(self._resolving[node_id])
+        if begun:
+            await asyncio.wait(begun, timeout=_RESOLVE_PATIENCE_S)
 
     def remove(self, node_id: int) -> None:
         """Forget a broker that left the cluster."""

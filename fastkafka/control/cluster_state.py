@@ -56,7 +56,7 @@ class Merged(NamedTuple):
 
     unknown: dict[str, int]  # topics that may appear yet, with the error code
     failed: dict[str, int]  # topics that cannot be used, with the error code
-    has_leaderless: bool
+    leaderless: set[str]  # topics with a partition that has no leader
 
 
 class ClusterState:
@@ -81,7 +81,7 @@ class ClusterState:
             self.cluster_id = body["cluster_id"] or self.cluster_id
         unknown: dict[str, int] = {}
         failed: dict[str, int] = {}
-        has_leaderless = False
+        leaderless: set[str] = set()
         for topic in body["topics"]:
             name, error_code = topic["name"], topic["error_code"]
             if name is None:
@@ -90,9 +90,9 @@ class ClusterState:
                 unknown[name] = error_code
             elif error_code and error_code not in _PASSING_ERRORS:
                 failed[name] = error_code
-            else:
-                has_leaderless |= self._merge_topic(name, topic)
-        return Merged(unknown, failed, has_leaderless)
+            elif self._merge_topic(name, topic):
+                leaderless.add(name)
+        return Merged(unknown, failed, leaderless)
 
     def _merge_topic(self, name: str, topic: dict[str, Any]) -> bool:
         """Take over the partitions of a topic; return whether one of them has no leader."""

@@ -136,9 +136,7 @@ class ControlThread:
             software_version=config["client.software.version"] or software_version(),
         )
         self.metadata = Metadata(core, self.conversations, self.brokers, reports, config)
-        self.producer_ids = ProducerIds(
-            core, self.conversations, self.metadata, reports, backoff=retry
-        )
+        self.producer_ids = ProducerIds(core, self.metadata, reports, backoff=retry)
         self.offsets = Offsets(core, self.conversations, self.metadata, config)
 
     # life

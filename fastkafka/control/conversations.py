@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from fastkafka import protocol
 from fastkafka.control.brokers import Brokers
 from fastkafka.control.core_face import ROLE_CONTROL, CoreReference
 from fastkafka.control.running_tasks import RunningTasks
 from fastkafka.errors import (
+    ClosedError,
     CorruptFrame,
     KafkaError,
     KafkaException,
@@ -32,10 +33,12 @@ from fastkafka.errors import (
 
 Versions = dict[int, tuple[int, int]]
 Body = Mapping[str, Any]
+T = TypeVar("T")
 
 _API_VERSIONS = protocol.API_BY_NAME["api_versions"]
-# Pause before the next broker is tried beside the ones that have not come up yet.
+# Pause before the next broker is tried beside one that has not come up, or not answered, yet.
 _NEXT_BROKER_AFTER_S = 0.25
+_NEXT_ANSWER_AFTER_S = 1.0
 _DISCONNECT_PATIENCE_S = 0.05
 # A broker, or whatever listens there, must not silence us for longer.
 _THROTTLE_MAX_S = 60.0
@@ -153,35 +156,57 @@ class Conversations:
     async def first_up(self, node_ids: Iterable[int]) -> int:
         """Return the first of these brokers that is, or comes, up.
 
-        Brokers are tried one after the other, a quarter of a second apart, so that one that does
-        not answer costs little.
         Raises: TransportError when all failed
         """
         candidates = list(node_ids)
         up = [node_id for node_id in candidates if node_id in self._versions]
         if up:
             return self._random.choice(up)
-        pending: dict[asyncio.Task[Versions], int] = {}
+
+        async def come_up(node_id: int) -> int:
+            await self.versions_of(node_id)
+            return node_id
+
+        return await self.first_of(candidates, come_up)
+
+    async def first_of(
+        self, node_ids: Iterable[int], attempt: Callable[[int], Coroutine[Any, Any, T]]
+    ) -> T:
+        """Return what the first successful attempt with one of these brokers returns.
+
+        Brokers that are up come first. The next is tried beside the ones before when those have
+        failed, or have not answered for a while: a broker that hangs must not hold up the client.
+        Raises: what the last attempt raised when all failed
+        """
+        order = sorted(node_ids, key=lambda node_id: node_id not in self._versions)
+        pending: set[asyncio.Task[T]] = set()
         failure: KafkaException | None = None
-        loop = asyncio.get_running_loop()
         try:
-            while candidates or pending:
-                if candidates:
-                    node_id = candidates.pop(0)
-                    pending[loop.create_task(self.versions_of(node_id))] = node_id
-                done, _ = await asyncio.wait(
+            while order or pending:
+                pause_s = None
+                if order:
+                    node_id = order.pop(0)
+                    is_up = node_id in self._versions
+                    pause_s = _NEXT_ANSWER_AFTER_S if is_up else _NEXT_BROKER_AFTER_S
+                    pending.add(asyncio.get_running_loop().create_task(attempt(node_id)))
+                done, pending = await asyncio.wait(
                     pending,
-                    timeout=_NEXT_BROKER_AFTER_S if candidates else None,
+                    timeout=pause_s if order else None,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
+                winner: asyncio.Task[T] | None = None
                 for task in done:
-                    node_id = pending.pop(task)
                     exception = task.exception()
                     if exception is None:
-                        return node_id
-                    if not isinstance(exception, KafkaException):
+                        winner = task
+                    elif isinstance(exception, KafkaException):
+                        failure = exception
+                    else:
                         raise exception
-                    failure = exception
+                if winner is not None:
+                    return winner.result()
+                if isinstance(failure, ClosedError):
+                    raise failure
         finally:
             for task in pending:
                 task.cancel()

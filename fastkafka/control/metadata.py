@@ -177,10 +177,6 @@ class Metadata:
             code = KafkaError._TIMED_OUT
         return exception_for(KafkaError(code, f"{text}: {last.str()}"))
 
-    async def any_broker(self) -> int:
-        """Return a broker that is up."""
-        return await self._conversations.first_up(self._candidates())
-
     # the coroutine that runs as long as the client
 
     async def run(self) -> None:
@@ -253,7 +249,7 @@ class Metadata:
         for name, error_code in merged.failed.items():
             if name in wanted:
                 core.set_topic_error(name, error_code)
-        return not self._judge_unknown(merged.unknown, wanted) and not merged.has_leaderless
+        return not self._judge_unknown(merged.unknown, wanted) and not merged.leaderless & wanted
 
     def _judge_unknown(self, unknown: dict[str, int], wanted: set[str]) -> bool:
         """Give topics up whose time is over; return whether others may appear yet."""
@@ -273,7 +269,7 @@ class Metadata:
                 self._core().set_topic_error(name, error_code)
             else:
                 may_appear = True
-        self._given_up &= set(unknown)
+        self._given_up -= self.state.topics.keys()
         return may_appear
 
     # asking
@@ -294,14 +290,21 @@ class Metadata:
         creates_topics: bool = False,
         with_operations: bool = False,
     ) -> Answer:
-        """Put a metadata question, of these topics or of all, to the first broker that is up."""
+        """Put a metadata question, of these topics or of all, to any broker."""
         body: dict[str, Any] = {
             "topics": None if names is None else [{"name": name} for name in names],
             "allow_auto_topic_creation": creates_topics,
         }
         if with_operations:
             body["include_topic_authorized_operations"] = True
-        return await self._conversations.request(await self.any_broker(), "metadata", body)
+        return await self.ask_any("metadata", body)
+
+    async def ask_any(self, api_name: str, body: dict[str, Any]) -> Answer:
+        """Return the answer of the first broker that gives one."""
+        return await self._conversations.first_of(
+            self._candidates(),
+            lambda node_id: self._conversations.request(node_id, api_name, body),
+        )
 
     async def _ask_of(self, topic: str) -> Answer:
         """Ask for one topic until somebody answers."""

@@ -12,7 +12,6 @@ import asyncio
 from typing import cast
 
 from fastkafka.control.backoff import Backoff
-from fastkafka.control.conversations import Conversations
 from fastkafka.control.core_face import CoreReference, ProducerFace
 from fastkafka.control.error_reports import ErrorReports
 from fastkafka.control.metadata import Metadata
@@ -29,14 +28,12 @@ class ProducerIds:
     def __init__(
         self,
         core: CoreReference,
-        conversations: Conversations,
         metadata: Metadata,
         reports: ErrorReports,
         *,
         backoff: Backoff,
     ) -> None:
         self._core = core
-        self._conversations = conversations
         self._metadata = metadata
         self._reports = reports
         self._backoff = backoff
@@ -67,9 +64,7 @@ class ProducerIds:
                 return
 
     async def _ask(self) -> tuple[int, int]:
-        node_id = await self._metadata.any_broker()
-        answer = await self._conversations.request(
-            node_id,
+        answer = await self._metadata.ask_any(
             "init_producer_id",
             {"transactional_id": None, "transaction_timeout_ms": _TRANSACTION_TIMEOUT_MS},
         )

@@ -15,7 +15,7 @@ from fastkafka.errors import (
     TransportError,
     UnknownTopic,
 )
-from tests.unit.control_fakes import TOPIC_ID, FakeCluster, FakeCore, driven, topic_row
+from tests.unit.control_fakes import TOPIC_ID, FakeCluster, FakeCore, PoolAtOnce, driven, topic_row
 
 
 @pytest.fixture
@@ -117,6 +117,38 @@ def test_server_that_never_answers_costs_a_quarter_second(core, cluster):
     with driven(core, bootstrap_servers="127.0.0.1:9000,127.0.0.1:9009") as rooms:
         elapsed = rooms.run_until(lambda: core.said("set_cluster_view"))
     assert 0.2 <= elapsed <= 0.4
+
+
+def test_broker_that_hangs_holds_metadata_up_for_a_second(core, cluster):
+    with driven(core) as rooms:
+        rooms.run_until(lambda: core.said("set_cluster_view"))
+        rooms.run(rooms.control.conversations.versions_of(1))
+        core.silent = {-1, 1}
+        core.push("metadata_wanted", "not leader")
+        elapsed = rooms.run_until(lambda: len(core.said("set_cluster_view")) == 2)
+    assert elapsed <= 2.5
+    assert core.asked("metadata")[-1][0] == 2
+
+
+def test_name_that_does_not_resolve_does_not_hold_up_metadata(core, cluster):
+    def fails(*args):
+        raise OSError("no such name")
+
+    with driven(core, bootstrap_servers="nowhere:1,127.0.0.1:9000") as rooms:
+        rooms.control.brokers._names._getaddrinfo = fails
+        rooms.control.brokers._names._pool = PoolAtOnce()
+        elapsed = rooms.run_until(lambda: core.said("set_cluster_view"))
+        core.push("metadata_wanted", "not leader")
+        elapsed += rooms.run_until(lambda: len(core.said("set_cluster_view")) == 2)
+    assert elapsed < 0.5
+
+
+def test_leaderless_topic_that_nobody_uses_does_not_hurry(core, cluster):
+    cluster.add_topic("other", {0: (-1, 0)})
+    with driven(core, topic_metadata_refresh_sparse=False) as rooms:
+        rooms.run_until(lambda: core.said("set_cluster_view"))
+        rooms.run(asyncio.sleep(60))
+    assert len(core.asked("metadata")) == 1
 
 
 def test_all_servers_down_is_told_once_and_tried_with_growing_pauses(core, cluster):
@@ -331,7 +363,7 @@ def test_leader_that_one_broker_does_not_know_yet_stays():
     assert state.leader_of("t", 0) == (1, 5)
     merged = state.merge(answer(topic_row("t", partitions=[partition(0, -1, 6)])))
     assert state.leader_of("t", 0) == (-1, 6)
-    assert merged.has_leaderless
+    assert merged.leaderless == {"t"}
 
 
 def test_new_topic_id_replaces_everything():

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from concurrent.futures import Future
 
 import pytest
 
 from fastkafka.control.names import Names, literal_address, parse_bootstrap
 from fastkafka.errors import ConfigError, KafkaError, TransportError
-from tests.unit.control_fakes import FakeCluster, FakeCore, VirtualLoop, driven
+from tests.unit.control_fakes import FakeCluster, FakeCore, PoolAtOnce, VirtualLoop, driven
 
 
 @pytest.mark.parametrize(
@@ -59,18 +58,6 @@ def test_addresses_need_no_resolving():
     assert literal_address("::1") == "::1"
     assert literal_address("localhost") is None
     assert literal_address("h\0") is None
-
-
-class PoolAtOnce:
-    """A worker pool that works in the call."""
-
-    def submit(self, function, *args):
-        future = Future()
-        try:
-            future.set_result(function(*args))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 def answers(*addresses):
