@@ -136,7 +136,7 @@ class AdminClient:
         if topic is not None and not isinstance(topic, str):
             raise TypeError(f"topic must be str, not {type(topic).__name__}")
         control = self._usable()
-        return control.call(control.metadata.list_topics(topic, self._patience_s(timeout)))
+        return control.call(control.metadata.list_topics(topic, timeout))
 
     # the cluster
 
@@ -164,7 +164,7 @@ class AdminClient:
     def cluster_id(self, timeout: float | None = -1) -> str | None:
         """Return the id of the cluster; waits, at most socket.timeout.ms."""
         control = self._usable()
-        return control.call(control.metadata.cluster_id(self._patience_s(timeout)))
+        return control.call(control.metadata.cluster_id(timeout))
 
     # life
 
@@ -240,13 +240,6 @@ class AdminClient:
                 self._errors.append(error)
                 self._has_errors.notify_all()
 
-    def _patience_s(self, timeout: float | None) -> float:
-        """Return how long a call waits: for ever would hide that nobody answers."""
-        longest_s: float = self._config["socket.timeout.ms"] / 1000
-        if timeout is None or timeout < 0:
-            return longest_s
-        return float(timeout)
-
     def _timeouts(
         self, request_timeout: float | None, operation_timeout: float | None
     ) -> tuple[float, float]:
@@ -260,10 +253,11 @@ class AdminClient:
                 raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
             if not 0 <= value <= 3600:
                 raise ConfigError(f"{name} {value} is outside allowed range 0..3600 s")
-        request_timeout_s = self._patience_s(request_timeout)
+        if request_timeout is None:
+            request_timeout = self._config["socket.timeout.ms"] / 1000
         if operation_timeout is None:
-            return request_timeout_s, request_timeout_s
-        return request_timeout_s, float(operation_timeout)
+            operation_timeout = request_timeout
+        return float(request_timeout), float(operation_timeout)
 
     def _begin_each(
         self,

@@ -68,6 +68,7 @@ class Metadata:
         self._missing = Backoff(self._fast_s * 1000, longest_ms, generator)
         self._failing = Backoff(config["retry.backoff.ms"], longest_ms, generator)
         self._retry_backoff = (config["retry.backoff.ms"], longest_ms)
+        self._patience_s: float = config["socket.timeout.ms"] / 1000
         self._unknown_since: dict[str, float] = {}
         self._given_up: set[str] = set()
         self._due: float | None = 0.0
@@ -125,9 +126,11 @@ class Metadata:
                 raise exception_for(error)
             await asyncio.sleep(backoff.next_s())
 
-    async def list_topics(self, topic: str | None, timeout_s: float) -> ClusterMetadata:
+    async def list_topics(self, topic: str | None, timeout_s: float | None) -> ClusterMetadata:
         """Return what one broker says of the cluster; errors of topics stand in the topics.
 
+        Args:   timeout_s: None or negative waits as long as a request may take
+                (socket.timeout.ms); for ever would hide that nobody answers
         Raises: TimedOut or TransportError that names the last error when nobody answered in time
         """
         names = None if topic is None else [topic]
@@ -136,17 +139,21 @@ class Metadata:
         name = self._brokers.describe(answer.node_id)
         return as_cluster_metadata(answer.body, answer.node_id, name)
 
-    async def cluster_id(self, timeout_s: float) -> str | None:
+    async def cluster_id(self, timeout_s: float | None) -> str | None:
         """Return the id of the cluster; raises as list_topics does."""
         answer = await self.within("cluster_id", timeout_s, lambda: self.ask([]))
         cluster_id: str | None = answer.body["cluster_id"]
         return cluster_id
 
-    async def within(self, what: str, timeout_s: float, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Repeat what may succeed when it is repeated, for at most `timeout_s`.
+    async def within(
+        self, what: str, timeout_s: float | None, attempt: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Repeat what may succeed when it is repeated, for at most `timeout_s` (see list_topics).
 
         Raises: what the last attempt raised, or TimedOut or TransportError with the last error
         """
+        if timeout_s is None or timeout_s < 0:
+            timeout_s = self._patience_s
         deadline = self._now() + timeout_s
         backoff = Backoff(*self._retry_backoff, self._random)
         while True:

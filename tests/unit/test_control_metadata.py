@@ -297,6 +297,18 @@ def test_list_topics_that_reaches_nobody_names_the_last_error(core, cluster):
         assert rooms.loop.time() - began <= 3.1
 
 
+@pytest.mark.parametrize("timeout_s", [None, -1])
+def test_list_topics_without_a_timeout_waits_as_long_as_a_request_may_take(
+    core, cluster, timeout_s
+):
+    core.down = {-1}
+    with driven(core, socket_timeout_ms=7000) as rooms:
+        began = rooms.loop.time()
+        with pytest.raises(TransportError, match="within 7 s"):
+            rooms.run(rooms.control.metadata.list_topics(None, timeout_s))
+        assert 5 <= rooms.loop.time() - began <= 7.1
+
+
 def test_list_topics_does_not_repeat_what_stays_wrong(core, cluster):
     core.answers["metadata"] = lambda *_: b"\x00\x00\x00\x00\x00\xff\xff"
     with driven(core) as rooms:
