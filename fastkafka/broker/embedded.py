@@ -10,6 +10,7 @@ and gone when the context, or this process, ends.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -151,6 +152,8 @@ class EmbeddedBroker:
             env={**os.environ, "PYTHONPATH": python_path},
             start_new_session=True,  # Ctrl-C is for the test run; the broker ends with its pipe
         )
+        # The process would end with its pipe; its data directory would stay.
+        atexit.register(self.stop)
         address = self._read_line(START_TIMEOUT_S)
         if not address:
             raise self._start_error(log_position)
@@ -261,6 +264,7 @@ class EmbeddedBroker:
 
     def _leave_nothing_behind(self) -> None:
         """Close the log and remove a data directory of our own."""
+        atexit.unregister(self.stop)
         if self._log is not None:
             self._ended_log_text = self._log_from(0)
             self._log.close()

@@ -102,6 +102,11 @@ class PartitionLog:
             self.producer_state.record(header, header.base_offset, now_ms)
             self.leader_epochs.assign(header.partition_leader_epoch, header.base_offset)
 
+        if not base_offsets and self._syncs:
+            # The names must be there after a power failure, or what they hold is lost.
+            self._new_segment(0).close()
+            sync_folder(self.folder)
+            sync_folder(self.folder.parent)
         for base_offset in base_offsets or [0]:
             segment = self._new_segment(base_offset)
             is_last = base_offset == base_offsets[-1] if base_offsets else True

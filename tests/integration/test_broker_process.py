@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -176,12 +177,25 @@ def test_no_broker_outlives_its_parent(tmp_path: Path) -> None:
         child = os.pidfd_open(int(parent.stdout.readline()))
         try:
             parent.kill()
-            import select
-
             ready, _, _ = select.select([child], [], [], EXIT_TIMEOUT_S)
         finally:
             os.close(child)
     assert ready, "the broker still runs"
+
+
+def test_a_parent_that_forgets_to_stop_leaves_no_data_dir() -> None:
+    script = (
+        "from fastkafka.broker import EmbeddedBroker\n"
+        "broker = EmbeddedBroker()\n"
+        "broker.start()\n"
+        "print(broker.data_dir)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    data_dir = Path(ended.stdout.strip())
+    assert data_dir.is_absolute()
+    assert not data_dir.exists()
 
 
 def cpu_seconds(process_id: int) -> float:

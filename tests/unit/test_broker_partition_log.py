@@ -297,3 +297,17 @@ def test_fsync_always_syncs_before_the_batch_counts(
     assert log.log_end_offset == 2
     assert (tmp_path / "00000000000000000000.log").stat().st_size == size_bytes
     log.close()
+
+
+def test_fsync_always_brings_new_files_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("fastkafka.broker.partition_log.sync_folder", synced.append)
+    batch = build_batch()
+    log = PartitionLog(tmp_path / "logs-0", LogConfig(segment_bytes=len(batch), fsync="always"))
+    assert synced == [tmp_path / "logs-0", tmp_path]
+    log.append(batch)
+    log.append(batch)
+    assert synced[2:] == [tmp_path / "logs-0"]
+    log.close()
