@@ -43,6 +43,11 @@ CONSOLE_CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 GET_OFFSET_SHELL = "org.apache.kafka.tools.GetOffsetShell"
 STORAGE_TOOL = "kafka.tools.StorageTool"
 
+# A test run that is killed must not leave brokers behind: when our end of the pipe closes, whatever
+# the reason, the processes named on it go. (PR_SET_PDEATHSIG looks at the thread that started the
+# process, and nodes are restarted from threads that end.)
+GUARD = 'while read -r pid; do pids="$pids $pid"; done; kill -9 $pids 2>/dev/null'
+
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>fastkafka</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>
@@ -210,6 +215,7 @@ class KafkaCluster:
     settings: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
     _members: list[KafkaNode] = field(default_factory=list, init=False)
+    _guard: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __enter__(self) -> KafkaCluster:
         self.start()
@@ -233,6 +239,9 @@ class KafkaCluster:
             directory.mkdir()
             node = KafkaNode(index + 1, ports[index], ports[self.nodes + index], directory)
             self._members.append(node)
+        self._guard = subprocess.Popen(
+            ["sh", "-c", GUARD], stdin=subprocess.PIPE, start_new_session=True
+        )
         try:
             self._format_storage()
             for index in range(self.nodes):
@@ -244,6 +253,10 @@ class KafkaCluster:
 
     def stop(self) -> None:
         """Stop every node and remove all data."""
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
         # Topics are thrown away with the folder, so nothing is gained by an orderly shutdown.
         for node in self._members:
             if node.process is not None:
@@ -409,13 +422,13 @@ class KafkaCluster:
         command = java_command(
             "kafka.Kafka", str(node.directory / "server.properties"), heap=self.heap
         )
-        if shutil.which("setpriv"):
-            # A test run that is killed must not leave brokers behind.
-            command = ["setpriv", "--pdeathsig", "KILL", *command]
         with open(node.directory / "broker.log", "ab") as log:
             node.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.write(b"%d\n" % node.process.pid)
+            self._guard.stdin.flush()
 
     def _format_storage(self) -> None:
         formatting = []
