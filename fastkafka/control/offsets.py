@@ -77,6 +77,9 @@ class Offsets:
         `reset` is auto.offset.reset. Wishes that come together are asked together.
         """
         reset = self._reset if what == "reset" else what
+        if what == "reset":
+            text = "%s [%d]: no offset to start at, auto.offset.reset is %s"
+            _log.info(text, topic, partition, reset)
         if reset == "error":
             code = KafkaError._AUTO_OFFSET_RESET
             text = f"{topic} [{partition}]: no offset to start at, and auto.offset.reset is error"
