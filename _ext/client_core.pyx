@@ -328,6 +328,10 @@ cdef class ClientCore:
             raise ClosedError(f"{type(self).__name__} has been closed")
         return 0
 
+    def raise_if_closed(self):
+        """Raise ClosedError when the client was closed, or made before a fork()."""
+        self.check_usable()
+
     cdef int submit_to_loop(self, Submission* submission) except -1:
         cdef bint taken
         if submission == NULL:

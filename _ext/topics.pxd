@@ -33,6 +33,7 @@ cdef struct Topic:
     uint8_t topic_id[16]                  # I/O thread; zeros until known
     PartitionTable* table                 # atomic; NULL until known
     int32_t error_code                    # why the table is not known; 0 while asking
+    int32_t logged_error_code             # I/O thread: a failure is logged once per topic and error
     int64_t wanted_at_ns                  # when the application first asked
     int32_t is_wanted                     # atomic: part of metadata requests
     int32_t sticky_partition              # relaxed; where keyless records go now
@@ -41,6 +42,8 @@ cdef struct Topic:
     Partition** partitions                # made so far, index order; may exceed table.count
     void* waiting_head                    # ProducerBatch* of records whose partition is not known yet
     void* waiting_tail
+    void* waiting_keyless                 # the one that still takes records without a key
+    void* waiting_addressed               # the one that still takes keyed and explicit records
 
 cdef struct TopicRegistry:
     Lock lock                             # guards head, count

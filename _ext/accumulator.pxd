@@ -1,0 +1,80 @@
+# Take records in: which queue, is there memory, does the I/O thread have to know.
+# in:  runs of RecordInputs for one topic, from application threads
+# out: records encoded in open batches; queues on their way to the sender; APPEND_* when not all were taken
+# thread and GIL: application threads, no Python API inside; lock order: topic, queue, accumulator or pool
+# next: sender drains the queues
+from libc.stdint cimport int32_t, int64_t
+from fastkafka._core.buffer cimport SlabPool
+from fastkafka._core.counters cimport Counters
+from fastkafka._core.event_loop cimport EventLoop
+from fastkafka._core.lock cimport Lock, Signal
+from fastkafka._core.partition_queue cimport PartitionQueue, ProducerBatch
+from fastkafka._core.partitioner cimport Partitioner
+from fastkafka._core.record_batch_writer cimport RecordInput
+from fastkafka._core.topics cimport Partition, PartitionTable, Topic
+
+cdef enum AppendStatus:
+    APPEND_OK = 0
+    APPEND_FULL = 1                        # the memory bound, or queue.buffering.max.messages
+    APPEND_TOO_LARGE = 2                   # the record at [taken] is over message.max.bytes
+    APPEND_PACE = 3                        # bulk: better wait for a used slab than touch a fresh page
+    APPEND_NO_MEMORY = 4
+    APPEND_BAD_PARTITION = 5
+    APPEND_LOCKED = 6                      # somebody holds the topic or queue: release the GIL and come again
+
+cdef enum:
+    RUN_RECORDS_MAX = 256                  # what one call takes: bounds the time under a lock
+    PACE_BYTES = 16777216
+
+cdef struct AccumulatorSettings:
+    size_t batch_bytes                     # batch.size
+    int32_t batch_records                  # batch.num.messages
+    size_t message_bytes_max               # message.max.bytes
+    int64_t records_max                    # queue.buffering.max.messages; 0: memory only
+    int64_t delivery_timeout_ns
+    bint reports_all                       # a global on_delivery: every batch keeps its records
+
+cdef struct Accumulator:
+    SlabPool pool
+    AccumulatorSettings settings
+    Partitioner partitioner
+    EventLoop* loop
+    Counters* counters
+    int32_t changes                        # atomic; the sender looks when it moved
+    int32_t pressure                       # atomic; the pool was full: open batches leave at once
+    int64_t flush_id                       # atomic; batches up to this id leave at once
+    Signal progress                        # raised when batches got their outcome
+    Lock lock                              # guards all below
+    int64_t batch_id                       # of the newest batch
+    PartitionQueue* activated              # new to the sender
+    ProducerBatch* oldest                  # batches without an outcome, in creation order
+    ProducerBatch* newest
+    ProducerBatch* orphans                 # waiting records whose explicit partition does not exist
+    ProducerBatch* finished_head           # batches whose reports wait for poll()
+    ProducerBatch* finished_tail
+    int32_t finished_count                 # atomic mirror, for a cheap look
+
+cdef struct Append:                        # one call of accumulator_append: what is asked, what came of it
+    Topic* topic
+    RecordInput* records
+    int32_t count
+    int32_t partition                      # -1: the partitioner chooses
+    bint is_bulk                           # may be told to wait (APPEND_PACE)
+    bint from_reserve                      # the sender's own: never full
+    ProducerBatch* placing                 # the waiting batch that these records leave; NULL for new ones
+    int32_t taken                          # records[:taken] are in
+    Lock* contended                        # of APPEND_LOCKED
+
+cdef AppendStatus accumulator_append(Accumulator* accumulator, Append* append) noexcept nogil
+cdef void accumulator_place_waiting(Accumulator* accumulator, Topic* topic, PartitionTable* table) noexcept nogil
+cdef ProducerBatch* accumulator_take_waiting(Topic* topic) noexcept nogil
+cdef PartitionQueue* accumulator_queue(Accumulator* accumulator, Partition* partition) noexcept nogil
+cdef void accumulator_activate(Accumulator* accumulator, PartitionQueue* queue) noexcept nogil
+cdef PartitionQueue* accumulator_take_activated(Accumulator* accumulator) noexcept nogil
+cdef int64_t accumulator_flush(Accumulator* accumulator) noexcept nogil
+cdef bint accumulator_is_flushed(Accumulator* accumulator, int64_t flush_id) noexcept nogil
+cdef void accumulator_replace(Accumulator* accumulator, ProducerBatch* batch, ProducerBatch* first, ProducerBatch* second) noexcept nogil
+cdef void accumulator_finish(Accumulator* accumulator, ProducerBatch* batch, bint has_report) noexcept nogil
+cdef ProducerBatch* accumulator_take_finished(Accumulator* accumulator) noexcept nogil
+cdef void accumulator_served(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil
+cdef void accumulator_flight_ended(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil

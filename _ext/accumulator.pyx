@@ -1,0 +1,532 @@
+# Take records in: which queue, is there memory, does the I/O thread have to know.
+# in:  runs of RecordInputs for one topic, from application threads
+# out: records encoded in open batches; queues on their way to the sender; APPEND_* when not all were taken
+# thread and GIL: application threads, no Python API inside; lock order: topic, queue, accumulator or pool
+# next: sender drains the queues
+from libc.string cimport memset
+from fastkafka._core.atomic cimport add32, load64_relaxed, load_pointer, store32, store64, store_pointer
+from fastkafka._core.buffer cimport (
+    SLAB_CLASS_DEFAULT, SLAB_CLASS_SINGLE, Slab, slab_chain_release, slab_take, slab_take_reused,
+)
+from fastkafka._core.clock cimport monotonic_coarse_ns
+from fastkafka._core.event_loop cimport loop_wake
+from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
+from fastkafka._core.lock cimport acquire_nogil, release, signal_raise, spin_acquire, try_acquire
+from fastkafka._core.partition_queue cimport (
+    REPORT_AND_FLIGHT, REPORT_FLIGHT_ENDED, REPORT_SERVED, batch_add_address, batch_add_callback, batch_free, batch_new,
+    queue_new, queue_push_sealed, queue_seal,
+)
+from fastkafka._core.partitioner cimport (
+    partition_by_key, partition_sticky, partition_sticky_count, partitioner_wants_sticky,
+)
+from fastkafka._core.record_batch_writer cimport (
+    EncodedRecord, RecordCursor, cursor_begin, cursor_next, encode_record, record_bytes_max,
+)
+
+cdef enum:
+    KEYLESS = -3                           # an address that leaves the choice free
+
+
+cdef PartitionQueue* accumulator_queue(Accumulator* accumulator, Partition* partition) noexcept nogil:
+    """Return the partition's queue, made on first use; NULL when memory is short."""
+    cdef PartitionQueue* queue = <PartitionQueue*>load_pointer(&partition.outbound)
+    if queue != NULL:
+        return queue
+    acquire_nogil(&accumulator.lock)
+    queue = <PartitionQueue*>partition.outbound
+    if queue == NULL:
+        queue = queue_new(partition)
+        store_pointer(&partition.outbound, queue)
+    release(&accumulator.lock)
+    return queue
+
+
+# --- batches without an outcome, in creation order ------------------------------------------------
+
+cdef ProducerBatch* _new_batch(Accumulator* accumulator, Append* append, PartitionQueue* queue) noexcept nogil:
+    """Make a batch and put it where its age belongs: last, or before the waiting batch it replaces."""
+    cdef ProducerBatch* placing = append.placing
+    cdef ProducerBatch* batch = batch_new(append.topic, queue, 0, monotonic_coarse_ns(),
+                                          accumulator.settings.delivery_timeout_ns)
+    if batch == NULL:
+        return NULL
+    batch.keeps_records = accumulator.settings.reports_all
+    acquire_nogil(&accumulator.lock)
+    if placing != NULL:
+        batch.id = placing.id
+        batch.created_at_ns = placing.created_at_ns
+        batch.deadline_ns = placing.deadline_ns
+        _link_before(accumulator, batch, placing)
+    else:
+        accumulator.batch_id += 1
+        batch.id = accumulator.batch_id
+        batch.older = accumulator.newest
+        if accumulator.newest == NULL:
+            accumulator.oldest = batch
+        else:
+            accumulator.newest.newer = batch
+        accumulator.newest = batch
+    release(&accumulator.lock)
+    return batch
+
+
+cdef void _link_before(Accumulator* accumulator, ProducerBatch* batch, ProducerBatch* place) noexcept nogil:
+    batch.newer = place
+    batch.older = place.older
+    if place.older == NULL:
+        accumulator.oldest = batch
+    else:
+        place.older.newer = batch
+    place.older = batch
+
+
+cdef void _unlink(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil:
+    if batch.older == NULL:
+        accumulator.oldest = batch.newer
+    else:
+        batch.older.newer = batch.newer
+    if batch.newer == NULL:
+        accumulator.newest = batch.older
+    else:
+        batch.newer.older = batch.older
+    batch.older = batch.newer = NULL
+
+
+cdef void accumulator_replace(Accumulator* accumulator, ProducerBatch* batch, ProducerBatch* first,
+                              ProducerBatch* second) noexcept nogil:
+    """Put the two parts of a split batch in its place."""
+    acquire_nogil(&accumulator.lock)
+    _link_before(accumulator, first, batch)
+    _link_before(accumulator, second, batch)
+    _unlink(accumulator, batch)
+    release(&accumulator.lock)
+
+
+cdef void accumulator_finish(Accumulator* accumulator, ProducerBatch* batch, bint has_report) noexcept nogil:
+    """A batch has its outcome: hand it to poll() when somebody wants to hear, and wake who waits."""
+    acquire_nogil(&accumulator.lock)
+    _unlink(accumulator, batch)
+    if has_report:
+        batch.next_finished = NULL
+        if accumulator.finished_tail == NULL:
+            accumulator.finished_head = batch
+        else:
+            accumulator.finished_tail.next_finished = batch
+        accumulator.finished_tail = batch
+        add32(&accumulator.finished_count, 1)
+    release(&accumulator.lock)
+    signal_raise(&accumulator.progress)
+
+
+cdef ProducerBatch* accumulator_take_finished(Accumulator* accumulator) noexcept nogil:
+    acquire_nogil(&accumulator.lock)
+    cdef ProducerBatch* batch = accumulator.finished_head
+    if batch != NULL:
+        accumulator.finished_head = batch.next_finished
+        if accumulator.finished_head == NULL:
+            accumulator.finished_tail = NULL
+        batch.next_finished = NULL
+        add32(&accumulator.finished_count, -1)
+    release(&accumulator.lock)
+    return batch
+
+
+cdef int64_t accumulator_flush(Accumulator* accumulator) noexcept nogil:
+    """Let everything appended so far leave at once; returns what accumulator_is_flushed is asked with."""
+    acquire_nogil(&accumulator.lock)
+    cdef int64_t flush_id = accumulator.batch_id
+    store64(&accumulator.flush_id, flush_id)
+    release(&accumulator.lock)
+    add32(&accumulator.changes, 1)
+    loop_wake(accumulator.loop)
+    return flush_id
+
+
+cdef bint accumulator_is_flushed(Accumulator* accumulator, int64_t flush_id) noexcept nogil:
+    acquire_nogil(&accumulator.lock)
+    cdef bint flushed = accumulator.oldest == NULL or accumulator.oldest.id > flush_id
+    release(&accumulator.lock)
+    return flushed
+
+
+cdef void accumulator_served(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil:
+    """The reports of a batch were served: free it, unless its request still reads its memory."""
+    cdef bint stays
+    acquire_nogil(&accumulator.lock)
+    stays = batch.report_state == REPORT_AND_FLIGHT
+    if stays:
+        batch.report_state = REPORT_SERVED
+    release(&accumulator.lock)
+    if not stays:
+        batch_free(batch, &accumulator.pool)
+
+
+cdef void accumulator_flight_ended(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil:
+    """The request of a batch that expired in flight has ended: free it, unless its report still waits."""
+    cdef bint stays
+    acquire_nogil(&accumulator.lock)
+    stays = batch.report_state == REPORT_AND_FLIGHT
+    if stays:
+        batch.report_state = REPORT_FLIGHT_ENDED
+    release(&accumulator.lock)
+    if not stays:
+        batch_free(batch, &accumulator.pool)
+
+
+# --- the way to the sender ------------------------------------------------------------------------
+
+cdef void accumulator_activate(Accumulator* accumulator, PartitionQueue* queue) noexcept nogil:
+    """Tell the sender about a queue it does not look at; the caller holds queue.lock."""
+    if queue.is_active:
+        return
+    queue.is_active = True
+    acquire_nogil(&accumulator.lock)
+    queue.next_activated = accumulator.activated
+    accumulator.activated = queue
+    release(&accumulator.lock)
+
+
+cdef PartitionQueue* accumulator_take_activated(Accumulator* accumulator) noexcept nogil:
+    acquire_nogil(&accumulator.lock)
+    cdef PartitionQueue* queue = accumulator.activated
+    accumulator.activated = NULL
+    release(&accumulator.lock)
+    return queue
+
+
+cdef void _notify(Accumulator* accumulator) noexcept nogil:
+    add32(&accumulator.changes, 1)
+    loop_wake(accumulator.loop)
+
+
+# --- appending ------------------------------------------------------------------------------------
+
+cdef AppendStatus _take_slab(Accumulator* accumulator, Append* append, size_t bytes, int size_class,
+                             Slab** slab) noexcept nogil:
+    if append.is_bulk and not append.from_reserve and load64_relaxed(&accumulator.pool.charged_bytes) > PACE_BYTES:
+        if bytes < accumulator.settings.message_bytes_max and size_class == SLAB_CLASS_DEFAULT \
+                and bytes <= 65536 - sizeof(Slab):
+            slab[0] = slab_take_reused(&accumulator.pool, size_class)
+            return APPEND_OK if slab[0] != NULL else APPEND_PACE
+    slab[0] = slab_take(&accumulator.pool, bytes, size_class, append.from_reserve)
+    if slab[0] != NULL:
+        return APPEND_OK
+    if append.from_reserve:
+        return APPEND_NO_MEMORY
+    # A full pool lets the oldest open batches leave at once: they are what holds the memory.
+    store32(&accumulator.pressure, 1)
+    _notify(accumulator)
+    return APPEND_FULL
+
+
+cdef AppendStatus _grow(Accumulator* accumulator, Append* append, ProducerBatch** open_batch, PartitionQueue* queue,
+                        const RecordInput* record, size_t bytes, int first_class) noexcept nogil:
+    """Make room for `bytes`: the next slab of the open batch, or a first slab and a batch around it."""
+    cdef ProducerBatch* batch = open_batch[0]
+    cdef Slab* slab
+    cdef int size_class = first_class
+    cdef AppendStatus status
+    if batch != NULL and batch.slab_tail.size_class != SLAB_CLASS_SINGLE:
+        size_class = min(batch.slab_tail.size_class + 1, <int>SLAB_CLASS_DEFAULT)
+    status = _take_slab(accumulator, append, bytes if batch != NULL else bytes + RECORD_BATCH_HEADER_BYTES,
+                        size_class, &slab)
+    if status != APPEND_OK:
+        return status
+    if batch != NULL:
+        batch.slab_tail.next = slab
+        batch.slab_tail = slab
+        return APPEND_OK
+    batch = _new_batch(accumulator, append, queue)
+    if batch == NULL:
+        slab_chain_release(&accumulator.pool, slab)
+        return APPEND_NO_MEMORY
+    slab.used_bytes = RECORD_BATCH_HEADER_BYTES
+    batch.slabs = batch.slab_tail = slab
+    batch.base_timestamp_ms = batch.max_timestamp_ms = record.timestamp_ms
+    open_batch[0] = batch
+    return APPEND_OK
+
+
+cdef AppendStatus _append_open(Accumulator* accumulator, Append* append, ProducerBatch** open_batch,
+                               PartitionQueue* queue, int32_t limit, int first_class, int32_t address) noexcept nogil:
+    """Encode records[taken:limit] into the open batch until they end or the batch is full.
+
+    Returns: APPEND_OK with taken < limit when the open batch is full: the caller closes it and comes again
+    """
+    cdef const RecordInput* record
+    cdef ProducerBatch* batch = open_batch[0]
+    cdef Slab* slab
+    cdef size_t bytes
+    cdef size_t batch_bytes = accumulator.settings.batch_bytes
+    cdef AppendStatus status
+    while append.taken < limit:
+        record = &append.records[append.taken]
+        bytes = record_bytes_max(record)
+        if batch != NULL and (batch.bytes + bytes > batch_bytes
+                              or batch.records_count >= accumulator.settings.batch_records):
+            return APPEND_OK
+        if batch == NULL or batch.slab_tail.capacity_bytes - batch.slab_tail.used_bytes < bytes:
+            status = _grow(accumulator, append, open_batch, queue, record, bytes, first_class)
+            if status != APPEND_OK:
+                return status
+            batch = open_batch[0]
+        if queue == NULL and address != KEYLESS and not batch_add_address(batch, address):
+            return APPEND_NO_MEMORY
+        if record.callback != NULL and not batch_add_callback(batch, record.callback):
+            return APPEND_NO_MEMORY
+        encode_record(batch, batch.slab_tail, record)
+        append.taken += 1
+    return APPEND_OK
+
+
+cdef AppendStatus _append_queue(Accumulator* accumulator, Append* append, PartitionQueue* queue, int32_t limit) noexcept nogil:
+    """Append records[taken:limit] to one partition; the caller holds no lock."""
+    cdef AppendStatus status
+    cdef bint sealed = False, was_active
+    if not try_acquire(&queue.lock) and not spin_acquire(&queue.lock):
+        append.contended = &queue.lock
+        return APPEND_LOCKED
+    was_active = queue.is_active
+    while True:
+        status = _append_open(accumulator, append, &queue.open, queue, limit, queue.slab_class, 0)
+        if status != APPEND_OK or append.taken == limit:
+            break
+        queue_seal(queue)
+        sealed = True
+    if queue.open != NULL or queue.sealed_head != NULL:
+        accumulator_activate(accumulator, queue)
+    release(&queue.lock)
+    if sealed or not was_active:
+        _notify(accumulator)
+    return status
+
+
+cdef AppendStatus _append_sticky(Accumulator* accumulator, Append* append, PartitionTable* table) noexcept nogil:
+    """Append records that leave the choice free, partition by partition, a batch at a time."""
+    cdef AppendStatus status = APPEND_OK
+    cdef int32_t index, before, limit
+    cdef size_t bytes
+    cdef PartitionQueue* queue
+    while append.taken < append.count and status == APPEND_OK:
+        index = partition_sticky(&accumulator.partitioner, append.topic, table)
+        queue = accumulator_queue(accumulator, table.partitions[index])
+        if queue == NULL:
+            return APPEND_NO_MEMORY
+        # As many as the sticky partition still takes; record_bytes_max is near enough to count by.
+        bytes = 0
+        limit = append.taken
+        while limit < append.count and append.topic.sticky_bytes + <int64_t>bytes < accumulator.partitioner.sticky_bytes:
+            bytes += record_bytes_max(&append.records[limit])
+            limit += 1
+        before = append.taken
+        status = _append_queue(accumulator, append, queue, limit)
+        if append.taken == limit:
+            partition_sticky_count(&accumulator.partitioner, append.topic, bytes)
+        elif append.taken > before:
+            partition_sticky_count(&accumulator.partitioner, append.topic, bytes * <size_t>(append.taken - before) // <size_t>(limit - before))
+    return status
+
+
+cdef int32_t _partition_of(Accumulator* accumulator, Append* append, PartitionTable* table, int32_t at) noexcept nogil:
+    """Return the partition of records[at]: -1 leaves it free, -2 does not exist."""
+    cdef const RecordInput* record = &append.records[at]
+    if append.partition >= 0:
+        return append.partition if append.partition < table.count else -2
+    if partitioner_wants_sticky(&accumulator.partitioner, record.key_bytes):
+        return -1
+    return partition_by_key(&accumulator.partitioner, record.key, record.key_bytes, table.count)
+
+
+cdef AppendStatus _append_known(Accumulator* accumulator, Append* append, PartitionTable* table) noexcept nogil:
+    """Append a run whose partitions can be told, in order, in stretches of one partition."""
+    cdef AppendStatus status = APPEND_OK
+    cdef int32_t partition, limit, count = append.count
+    cdef PartitionQueue* queue
+    while append.taken < count and status == APPEND_OK:
+        partition = _partition_of(accumulator, append, table, append.taken)
+        if partition == -2:
+            return APPEND_BAD_PARTITION
+        limit = append.taken + 1
+        if append.partition >= 0:
+            limit = count
+        else:
+            while limit < count and _partition_of(accumulator, append, table, limit) == partition:
+                limit += 1
+        if partition == -1:
+            append.count = limit
+            status = _append_sticky(accumulator, append, table)
+            append.count = count
+            continue
+        queue = accumulator_queue(accumulator, table.partitions[partition])
+        if queue == NULL:
+            return APPEND_NO_MEMORY
+        status = _append_queue(accumulator, append, queue, limit)
+    return status
+
+
+cdef AppendStatus accumulator_append(Accumulator* accumulator, Append* append) noexcept nogil:
+    """Append records[taken:count] of a run, in order.
+
+    Returns: APPEND_OK when all are in; otherwise why records[taken] is not (append.taken says how many are)
+    Thread:  application threads (with or without the GIL), I/O thread while a topic becomes known
+    Locks:   takes the topic's or the queue's; never waits for one longer than a spin (APPEND_LOCKED)
+    Cost:    no allocation but for a new batch or slab; a wake-up at most per batch
+    """
+    cdef PartitionTable* table = <PartitionTable*>load_pointer(<void**>&append.topic.table)
+    cdef int32_t at
+    cdef const RecordInput* record
+    cdef size_t bytes
+    cdef int32_t count = append.count
+    cdef AppendStatus status
+    for at in range(append.taken, count):
+        record = &append.records[at]
+        bytes = <size_t>max(record.key_bytes, 0) + <size_t>max(record.value_bytes, 0) + <size_t>record.headers_bytes
+        if bytes > accumulator.settings.message_bytes_max:
+            append.count = at
+            break
+    if accumulator.settings.records_max and not append.from_reserve and \
+            accumulator.counters.records_outstanding + append.count - append.taken > accumulator.settings.records_max:
+        append.count = count
+        return APPEND_FULL
+    if table != NULL:
+        status = _append_known(accumulator, append, table)
+    else:
+        status = _append_waiting(accumulator, append)
+    if status == APPEND_OK and append.count < count:
+        status = APPEND_TOO_LARGE
+    append.count = count
+    return status
+
+
+# --- topics whose partitions are not known yet ------------------------------------------------------
+
+cdef AppendStatus _append_waiting(Accumulator* accumulator, Append* append) noexcept nogil:
+    """Encode into the topic's waiting batches; produce() never waits for metadata."""
+    cdef Topic* topic = append.topic
+    cdef AppendStatus status = APPEND_OK
+    cdef int32_t limit, address
+    cdef bint keyless
+    cdef void** slot
+    cdef ProducerBatch* before
+    if not try_acquire(&topic.lock) and not spin_acquire(&topic.lock):
+        append.contended = &topic.lock
+        return APPEND_LOCKED
+    if topic.table != NULL:                # it came between the look and the lock
+        release(&topic.lock)
+        return _append_known(accumulator, append, topic.table)
+    while append.taken < append.count and status == APPEND_OK:
+        keyless = append.partition < 0 and partitioner_wants_sticky(
+            &accumulator.partitioner, append.records[append.taken].key_bytes)
+        address = KEYLESS if keyless else append.partition
+        slot = &topic.waiting_keyless if keyless else &topic.waiting_addressed
+        limit = append.taken + 1
+        while limit < append.count and keyless == (append.partition < 0 and partitioner_wants_sticky(
+                &accumulator.partitioner, append.records[limit].key_bytes)):
+            limit += 1
+        before = <ProducerBatch*>slot[0]
+        status = _append_open(accumulator, append, <ProducerBatch**>slot, NULL, limit, 0, address)
+        if slot[0] != before:
+            _push_waiting(topic, <ProducerBatch*>slot[0])
+        if status == APPEND_OK and append.taken < limit:
+            slot[0] = NULL                 # full: the next record opens another
+    release(&topic.lock)
+    return status
+
+
+cdef void _push_waiting(Topic* topic, ProducerBatch* batch) noexcept nogil:
+    batch.next = NULL
+    if topic.waiting_tail == NULL:
+        topic.waiting_head = batch
+    else:
+        (<ProducerBatch*>topic.waiting_tail).next = batch
+    topic.waiting_tail = batch
+
+
+cdef ProducerBatch* accumulator_take_waiting(Topic* topic) noexcept nogil:
+    """Take the whole list of waiting batches; the caller holds topic.lock."""
+    cdef ProducerBatch* batch = <ProducerBatch*>topic.waiting_head
+    topic.waiting_head = topic.waiting_tail = NULL
+    topic.waiting_keyless = topic.waiting_addressed = NULL
+    return batch
+
+
+cdef void accumulator_place_waiting(Accumulator* accumulator, Topic* topic, PartitionTable* table) noexcept nogil:
+    """Move waiting records into their partitions, before anybody else sees the table.
+
+    I/O thread, topic.lock held. Batches without keys move whole; the others are walked and their
+    records appended again, in order, from the sender's reserve: what was accepted is never refused.
+    """
+    cdef ProducerBatch* batch = accumulator_take_waiting(topic)
+    cdef ProducerBatch* following
+    cdef PartitionQueue* queue
+    while batch != NULL:
+        following = batch.next
+        batch.next = NULL
+        if batch.addresses != NULL:
+            _place_addressed(accumulator, topic, table, batch)
+        else:
+            topic.sticky_bytes = accumulator.partitioner.sticky_bytes      # draw anew for every batch
+            queue = accumulator_queue(
+                accumulator, table.partitions[partition_sticky(&accumulator.partitioner, topic, table)])
+            if queue == NULL:
+                _push_waiting(topic, batch)
+            else:
+                batch.queue = queue
+                acquire_nogil(&queue.lock)
+                queue_push_sealed(queue, batch)
+                accumulator_activate(accumulator, queue)
+                release(&queue.lock)
+        batch = following
+
+
+cdef void _place_addressed(Accumulator* accumulator, Topic* topic, PartitionTable* table, ProducerBatch* batch) noexcept nogil:
+    cdef RecordInput record
+    cdef Append append
+    cdef EncodedRecord encoded
+    cdef RecordCursor cursor
+    cdef int32_t index = 0, slot = 0
+    memset(&append, 0, sizeof(append))
+    append.topic = topic
+    append.records = &record
+    append.count = 1
+    append.from_reserve = True
+    append.placing = batch
+    cursor_begin(&cursor, batch)
+    while cursor_next(&cursor, &encoded):
+        record.key, record.key_bytes = encoded.key, encoded.key_bytes
+        record.value, record.value_bytes = encoded.value, encoded.value_bytes
+        record.timestamp_ms = encoded.timestamp_ms
+        record.encoded_headers = encoded.headers
+        record.headers = NULL
+        record.headers_count, record.headers_bytes = encoded.headers_count, encoded.headers_bytes
+        record.callback = NULL
+        if slot < batch.callbacks_count and batch.callbacks[slot].index == index:
+            record.callback = batch.callbacks[slot].callback
+            slot += 1
+        append.partition = batch.addresses[index]
+        append.taken = 0
+        if append.partition < table.count:
+            _place_record(accumulator, &append, table)
+        else:
+            _place_orphan(accumulator, &append)
+        index += 1
+    batch.callbacks_count = 0              # they belong to the new batches now
+    acquire_nogil(&accumulator.lock)
+    _unlink(accumulator, batch)
+    release(&accumulator.lock)
+    batch_free(batch, &accumulator.pool)
+
+
+cdef void _place_record(Accumulator* accumulator, Append* append, PartitionTable* table) noexcept nogil:
+    cdef AppendStatus status = APPEND_LOCKED
+    while status == APPEND_LOCKED:         # nobody holds these queues for long: the table is not public yet
+        status = _append_known(accumulator, append, table)
+
+
+cdef void _place_orphan(Accumulator* accumulator, Append* append) noexcept nogil:
+    """Collect a record whose explicit partition the topic does not have; delivery fails it."""
+    cdef ProducerBatch* batch = NULL
+    _append_open(accumulator, append, &batch, NULL, 1, 0, KEYLESS)
+    if batch != NULL:
+        batch.next = accumulator.orphans
+        accumulator.orphans = batch

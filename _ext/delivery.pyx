@@ -1,0 +1,341 @@
+# What became of a batch: acknowledged, sent again, split, expired. Every record gets exactly one outcome here.
+# in:  answers of the broker, lost connections, deadlines
+# out: batches back to their queue, or finished: to poll() when somebody asked, else their memory back
+# thread and GIL: I/O thread, no GIL
+# next: accumulator_finish hands reports to the application
+# A batch's memory is freed only when its request has ended, never by its deadline (rule 14, CVE-2026-35554).
+from libc.stdint cimport INT64_MAX
+from fastkafka._core.accumulator cimport (
+    accumulator_finish, accumulator_flight_ended, accumulator_replace, accumulator_take_waiting,
+)
+from fastkafka._core.atomic cimport add64_relaxed, store64_relaxed
+from fastkafka._core.clock cimport monotonic_ns
+from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
+from fastkafka._core.counters cimport Counters
+from fastkafka._core.layout cimport SEQUENCE_MASK
+from fastkafka._core.lock cimport acquire_nogil, release
+from fastkafka._core.log_ring cimport LOG_ERROR, LOG_WARNING, log_push
+from fastkafka._core.partition_queue cimport (
+    NO_SEQUENCE, OUTCOME_DELIVERED, OUTCOME_NOT_WRITTEN, OUTCOME_UNKNOWN, REPORT_AND_FLIGHT, REPORT_SERVED,
+    batch_comes_before, batch_free,
+    queue_add_retry, queue_remove_flight, queue_take_sealed, queue_unsend,
+)
+from fastkafka._core.record_batch_writer cimport batch_restore_records, batch_split
+from fastkafka._core.sequences cimport identity_renew, sequences_restart
+
+cdef enum:
+    ERROR_NONE = 0
+    ERROR_MESSAGE_TOO_LARGE = 10
+    ERROR_OUT_OF_ORDER_SEQUENCE = 45
+    ERROR_DUPLICATE_SEQUENCE = 46
+    ERROR_INVALID_PRODUCER_EPOCH = 47
+    ERROR_INVALID_PRODUCER_ID_MAPPING = 49
+    ERROR_UNKNOWN_PRODUCER_ID = 59
+    ERROR_PRODUCER_FENCED = 90
+    ERROR_MSG_TIMED_OUT = -192
+    ERROR_TRANSPORT = -195
+
+
+# --- outcomes ---------------------------------------------------------------------------------------
+
+cdef void _count_outcome(Counters* counters, ProducerBatch* batch) noexcept nogil:
+    if batch.outcome == OUTCOME_DELIVERED:
+        counters.records_acknowledged += batch.records_count
+        counters.batches_acknowledged += 1
+        store64_relaxed(&counters.last_acknowledged_at_ns, batch.finished_at_ns)
+    elif batch.outcome == OUTCOME_NOT_WRITTEN:
+        counters.records_not_written += batch.records_count
+    else:
+        counters.records_unknown += batch.records_count
+
+
+cdef void _log_failure(Delivery* delivery, ProducerBatch* batch) noexcept nogil:
+    """Nobody listens to this batch: say so once per topic and error."""
+    if batch.error_code == ERROR_NONE or batch.topic.logged_error_code == batch.error_code:
+        return
+    batch.topic.logged_error_code = batch.error_code
+    log_push(delivery.transport.log, LOG_ERROR,
+             "topic %.100s: %d records ended %s with error %d; further ones with this error are only counted",
+             batch.topic.name, batch.records_count,
+             "NOT_WRITTEN" if batch.outcome == OUTCOME_NOT_WRITTEN else "UNKNOWN", batch.error_code)
+
+
+cdef void delivery_finish(Delivery* delivery, ProducerBatch* batch, BatchOutcome outcome, int32_t error_code) noexcept nogil:
+    """Give a batch its one outcome. Its memory goes back now, after its reports, or when its request ends."""
+    cdef Accumulator* accumulator = delivery.accumulator
+    cdef Counters* counters = accumulator.counters
+    cdef bint has_report = batch.keeps_records
+    cdef bint stays = batch.is_in_flight
+    batch.outcome = outcome
+    batch.error_code = error_code
+    batch.finished_at_ns = monotonic_ns()
+    _count_outcome(counters, batch)
+    if not has_report:
+        _log_failure(delivery, batch)
+    if has_report:
+        add64_relaxed(&counters.reports_outstanding, batch.records_count)
+    add64_relaxed(&counters.records_outstanding, -batch.records_count)
+    if stays:
+        batch.is_abandoned = True
+        batch.report_state = REPORT_AND_FLIGHT if has_report else REPORT_SERVED
+    accumulator_finish(accumulator, batch, has_report)
+    if not stays and not has_report:
+        batch_free(batch, &accumulator.pool)
+
+
+cdef inline int _flags(Delivery* delivery, int32_t error_code) noexcept nogil:
+    if error_code == ERROR_TRANSPORT:
+        return ERROR_FLAG_RETRIABLE | ERROR_FLAG_REFRESHES_METADATA
+    if error_code < -1 or error_code >= ERROR_CODES - 1:
+        return ERROR_FLAG_MAYBE_WRITTEN
+    return delivery.error_flags[error_code + 1]
+
+
+cdef void _want_metadata(Delivery* delivery, ProducerBatch* batch, int32_t error_code) noexcept nogil:
+    cdef Completion* completion
+    if batch.queue.partition.metadata_wanted:
+        return
+    completion = completion_new(COMPLETION_METADATA_WANTED, 0, NULL, 0)
+    if completion == NULL:
+        return
+    batch.queue.partition.metadata_wanted = 1
+    completion_text(completion, "%.100s [%d]: produce error %d", batch.topic.name,
+                    batch.queue.partition.index, error_code)
+    completion_push(delivery.transport.completions, completion)
+
+
+# --- answers ------------------------------------------------------------------------------------------
+
+cdef bint _has_earlier(PartitionQueue* queue, ProducerBatch* batch) noexcept nogil:
+    """Say whether a batch before this one is still to come: then an out-of-order answer is its fault."""
+    if queue.retry_head != NULL and batch_comes_before(queue.retry_head, batch):
+        return True
+    return queue.flight_head != NULL and batch_comes_before(queue.flight_head, batch)
+
+
+cdef void _leave_gap(PartitionQueue* queue, ProducerBatch* batch) noexcept nogil:
+    if batch.base_sequence == NO_SEQUENCE:
+        return
+    queue.has_gap = True
+    queue.gap_sequence = batch.base_sequence
+
+
+cdef void _close_gap(PartitionQueue* queue, ProducerBatch* batch) noexcept nogil:
+    """An accepted sequence proves that everything before it was written."""
+    if queue.has_gap and batch.base_sequence != NO_SEQUENCE \
+            and ((batch.base_sequence - queue.gap_sequence) & SEQUENCE_MASK) < 0x40000000:
+        queue.has_gap = False
+
+
+cdef void _retry(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch, int32_t error_code,
+                 bint backs_off) noexcept nogil:
+    """Put a batch among those to be sent again, or give up on it."""
+    cdef int64_t backoff_ns
+    if batch.attempts > delivery.retries_max:
+        _give_up(delivery, queue, batch, error_code)
+        return
+    if backs_off:
+        backoff_ns = min(delivery.retry_backoff_ns << min(batch.attempts - 1, 20), delivery.retry_backoff_max_ns)
+        queue.retry_at_ns = max(queue.retry_at_ns, delivery.transport.loop.now_ns + backoff_ns)
+    delivery.accumulator.counters.records_retried += batch.records_count
+    queue_add_retry(queue, batch)
+
+
+cdef void _give_up(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch, int32_t error_code) noexcept nogil:
+    """End a batch without an acknowledgement; one that has a sequence leaves a gap behind it."""
+    _leave_gap(queue, batch)
+    delivery_finish(delivery, batch,
+                    OUTCOME_UNKNOWN if batch.maybe_written or _flags(delivery, error_code) & ERROR_FLAG_MAYBE_WRITTEN
+                    else OUTCOME_NOT_WRITTEN, error_code)
+
+
+cdef void _split(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch) noexcept nogil:
+    """Send a batch that is too large in two parts, which take consecutive sequences of its range."""
+    cdef ProducerBatch* first
+    cdef ProducerBatch* second
+    cdef Accumulator* accumulator = delivery.accumulator
+    if batch.records_count < 2 or not batch_restore_records(
+            batch, &accumulator.pool, &delivery.decompressor, delivery.codec) \
+            or not batch_split(batch, &accumulator.pool, &first, &second):
+        _give_up(delivery, queue, batch, ERROR_MESSAGE_TOO_LARGE)
+        return
+    accumulator_replace(accumulator, batch, first, second)
+    accumulator.counters.batches_split += 1
+    queue_add_retry(queue, first)
+    queue_add_retry(queue, second)
+    batch_free(batch, &accumulator.pool)
+
+
+cdef void _answer_sequence_error(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch, int32_t error_code) noexcept nogil:
+    """The broker refused the sequence or the epoch: it wrote nothing this time.
+
+    Behind a batch that failed this is expected, and the batch is sent again in its turn. At the head it
+    means that the broker's state is not ours: the partition restarts under a raised epoch (KIP-360).
+    """
+    if error_code == ERROR_OUT_OF_ORDER_SEQUENCE and not queue.restart_wanted and _has_earlier(queue, batch):
+        _retry(delivery, queue, batch, error_code, False)
+        return
+    if error_code == ERROR_INVALID_PRODUCER_EPOCH or error_code == ERROR_INVALID_PRODUCER_ID_MAPPING \
+            or error_code == ERROR_PRODUCER_FENCED:
+        if delivery.identity.producer_id == batch.producer_id:
+            identity_renew(delivery.identity, "the broker refused the producer epoch")
+    queue.restart_wanted = True
+    queue_add_retry(queue, batch)
+
+
+cdef void _answer_error(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch, int32_t error_code) noexcept nogil:
+    cdef int flags = _flags(delivery, error_code)
+    if flags & ERROR_FLAG_MAYBE_WRITTEN:
+        batch.maybe_written = True
+    if flags & ERROR_FLAG_REFRESHES_METADATA:
+        _want_metadata(delivery, batch, error_code)
+    if batch.base_sequence != NO_SEQUENCE and (
+            error_code == ERROR_OUT_OF_ORDER_SEQUENCE or error_code == ERROR_UNKNOWN_PRODUCER_ID
+            or error_code == ERROR_INVALID_PRODUCER_EPOCH or error_code == ERROR_INVALID_PRODUCER_ID_MAPPING
+            or error_code == ERROR_PRODUCER_FENCED):
+        _answer_sequence_error(delivery, queue, batch, error_code)
+    elif error_code == ERROR_MESSAGE_TOO_LARGE:
+        _split(delivery, queue, batch)
+    elif flags & ERROR_FLAG_RETRIABLE:
+        _retry(delivery, queue, batch, error_code, True)
+    else:
+        _give_up(delivery, queue, batch, error_code)
+
+
+cdef void delivery_answer(Delivery* delivery, ProducerBatch* batch, const PartitionAnswer* answer) noexcept nogil:
+    """Take the broker's answer to one batch of a request that has ended."""
+    cdef PartitionQueue* queue = batch.queue
+    cdef int32_t error_code = answer.error_code
+    cdef bint written = error_code == ERROR_NONE or error_code == ERROR_DUPLICATE_SEQUENCE
+    queue_remove_flight(queue, batch)
+    if written:
+        queue.proven_leader_id = queue.flight_node_id
+    if batch.is_abandoned:
+        # It expired before; the answer decides only whether its sequences are a gap.
+        if not written:
+            _leave_gap(queue, batch)
+        accumulator_flight_ended(delivery.accumulator, batch)
+    elif written:
+        # A duplicate was written by an attempt whose answer was lost; where, the broker does not say (rule 8).
+        batch.base_offset = answer.base_offset if error_code == ERROR_NONE else -1
+        batch.log_append_time_ms = answer.log_append_time_ms
+        _close_gap(queue, batch)
+        delivery_finish(delivery, batch, OUTCOME_DELIVERED, ERROR_NONE)
+    else:
+        _answer_error(delivery, queue, batch, error_code)
+    delivery_settle(delivery, queue)
+
+
+cdef void delivery_lost(Delivery* delivery, ProducerBatch* batch, int32_t error_code, bint maybe_sent) noexcept nogil:
+    """The request of a batch ended without an answer."""
+    cdef PartitionQueue* queue = batch.queue
+    queue_remove_flight(queue, batch)
+    if maybe_sent:
+        batch.was_sent = True
+        batch.maybe_written = True
+    if batch.is_abandoned:
+        _leave_gap(queue, batch)
+        accumulator_flight_ended(delivery.accumulator, batch)
+    else:
+        # The connection has its own backoff; the batch needs no second one.
+        _want_metadata(delivery, batch, error_code)
+        _retry(delivery, queue, batch, ERROR_TRANSPORT, False)
+    delivery_settle(delivery, queue)
+
+
+cdef void delivery_settle(Delivery* delivery, PartitionQueue* queue) noexcept nogil:
+    """When nothing of a partition is in flight: undo what never left, and close a gap (rules 5 and 6)."""
+    cdef ProducerBatch* batch
+    cdef ProducerBatch** place
+    if queue.flight_count != 0:
+        return
+    if queue.restart_wanted or (queue.has_gap and queue.retry_head == NULL):
+        place = &queue.retry_head
+        while place[0] != NULL:
+            batch = place[0]
+            if batch.maybe_written and batch.base_sequence != NO_SEQUENCE:
+                place[0] = batch.next
+                delivery_finish(delivery, batch, OUTCOME_UNKNOWN, ERROR_OUT_OF_ORDER_SEQUENCE)
+            else:
+                place = &batch.next
+        log_push(delivery.transport.log, LOG_WARNING, "topic %.100s [%d]: sequence gap, the producer epoch is raised",
+                 queue.partition.topic.name, queue.partition.index)
+        sequences_restart(delivery.identity, queue)
+        return
+    queue_unsend(queue)
+
+
+# --- time ---------------------------------------------------------------------------------------------
+
+cdef void _expire_retries(Delivery* delivery, PartitionQueue* queue, int64_t now_ns) noexcept nogil:
+    cdef ProducerBatch** place = &queue.retry_head
+    cdef ProducerBatch* batch
+    while place[0] != NULL:
+        batch = place[0]
+        if batch.deadline_ns <= now_ns:
+            place[0] = batch.next
+            batch.next = NULL
+            _give_up(delivery, queue, batch, ERROR_MSG_TIMED_OUT)
+        else:
+            place = &batch.next
+
+
+cdef int64_t delivery_expire(Delivery* delivery, PartitionQueue* queue, int64_t now_ns) noexcept nogil:
+    """End what is over delivery.timeout.ms; returns the partition's next deadline."""
+    cdef ProducerBatch* batch
+    cdef int64_t deadline_ns = INT64_MAX
+    cdef bint is_over
+    batch = queue.flight_head
+    while batch != NULL:
+        if not batch.is_abandoned:
+            if batch.deadline_ns <= now_ns:
+                delivery_finish(delivery, batch, OUTCOME_UNKNOWN, ERROR_MSG_TIMED_OUT)
+            else:
+                deadline_ns = min(deadline_ns, batch.deadline_ns)
+        batch = batch.next
+    _expire_retries(delivery, queue, now_ns)
+    if queue.retry_head != NULL:
+        deadline_ns = min(deadline_ns, queue.retry_head.deadline_ns)
+    while True:
+        acquire_nogil(&queue.lock)
+        batch = queue.sealed_head if queue.sealed_head != NULL else queue.open
+        is_over = batch != NULL and batch.deadline_ns <= now_ns
+        if batch != NULL and not is_over:
+            deadline_ns = min(deadline_ns, batch.deadline_ns)
+        release(&queue.lock)
+        if not is_over:
+            break
+        batch = queue_take_sealed(queue, True)
+        delivery_finish(delivery, batch, OUTCOME_UNKNOWN if batch.maybe_written else OUTCOME_NOT_WRITTEN, ERROR_MSG_TIMED_OUT)
+    delivery_settle(delivery, queue)
+    return deadline_ns
+
+
+cdef void delivery_fail_topic(Delivery* delivery, Topic* topic, int32_t error_code) noexcept nogil:
+    """Asking for a topic's partitions has ended: what waits for them is not written."""
+    cdef ProducerBatch* batch
+    cdef ProducerBatch* following
+    acquire_nogil(&topic.lock)
+    batch = accumulator_take_waiting(topic)
+    release(&topic.lock)
+    while batch != NULL:
+        following = batch.next
+        batch.next = NULL
+        delivery_finish(delivery, batch, OUTCOME_NOT_WRITTEN, error_code)
+        batch = following
+
+
+cdef void delivery_fail_queue(Delivery* delivery, PartitionQueue* queue, int32_t error_code) noexcept nogil:
+    """End everything of a partition that is not in flight: its topic is gone, or the client is closing."""
+    cdef ProducerBatch* batch
+    while queue.retry_head != NULL:
+        batch = queue.retry_head
+        queue.retry_head = batch.next
+        batch.next = NULL
+        _give_up(delivery, queue, batch, error_code)
+    while True:
+        batch = queue_take_sealed(queue, True)
+        if batch == NULL:
+            break
+        delivery_finish(delivery, batch, OUTCOME_UNKNOWN if batch.maybe_written else OUTCOME_NOT_WRITTEN, error_code)
+    delivery_settle(delivery, queue)

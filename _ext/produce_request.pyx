@@ -1,0 +1,165 @@
+# Write a Produce request, versions 3 to 13, around batches that stay where they are.
+# in:  batches sorted by topic, headers already written
+# out: a Request whose parts point into the batches' slabs: nothing is copied
+# thread and GIL: I/O thread, no GIL
+# next: connection writes the parts
+# Source: ProduceRequest.json of kafka-clients 4.3.1; test_produce_parity pins it to the table codec.
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+from fastkafka._core.buffer cimport Slab
+from fastkafka._core.endian cimport put_int16, put_int32
+from fastkafka._core.topics cimport Topic
+from fastkafka._core.varint cimport put_unsigned
+
+cdef enum:
+    FIXED_BYTES_MAX = 64                   # length, header, transactional id, acks, time-out, topic count, tags
+    TOPIC_BYTES_MAX = 24                   # id or name length, partition count, tags; the name comes on top
+    PARTITION_BYTES_MAX = 16               # index, length of the records, tags
+
+
+cdef struct Writer:
+    ProduceRequest* produce
+    char* p
+    char* part_begin                       # where the part that is being written began
+    bint is_flexible
+
+
+cdef char* _put_count(Writer* writer, char* p, int32_t count) noexcept nogil:
+    if writer.is_flexible:
+        return put_unsigned(p, <unsigned int>count + 1)
+    put_int32(p, count)
+    return p + 4
+
+
+cdef char* _put_tags(Writer* writer, char* p) noexcept nogil:
+    if writer.is_flexible:
+        p[0] = 0
+        return p + 1
+    return p
+
+
+cdef void _add_part(ProduceRequest* produce, char* data, size_t bytes) noexcept nogil:
+    produce.request.parts[produce.request.part_count].iov_base = data
+    produce.request.parts[produce.request.part_count].iov_len = bytes
+    produce.request.part_count += 1
+    produce.request.total_bytes += bytes
+
+
+cdef void _put_topic(Writer* writer, Topic* topic, int16_t version, int32_t partition_count) noexcept nogil:
+    cdef char* p = writer.p
+    if version > PRODUCE_VERSION_NAMES_MAX:
+        memcpy(p, topic.topic_id, 16)
+        p += 16
+    else:
+        if writer.is_flexible:
+            p = put_unsigned(p, <unsigned int>topic.name_bytes + 1)
+        else:
+            put_int16(p, topic.name_bytes)
+            p += 2
+        memcpy(p, topic.name, topic.name_bytes)
+        p += topic.name_bytes
+    writer.p = _put_count(writer, p, partition_count)
+
+
+cdef void _put_batch(Writer* writer, ProducerBatch* batch) noexcept nogil:
+    """Write what stands in front of a batch, then refer to its slabs, then its tags."""
+    cdef Slab* slab = batch.wire_slabs if batch.wire_slabs != NULL else batch.slabs
+    put_int32(writer.p, batch.queue.partition.index)
+    writer.p = _put_count(writer, writer.p + 4, <int32_t>batch.wire_bytes)
+    _add_part(writer.produce, writer.part_begin, writer.p - writer.part_begin)
+    while slab != NULL:
+        _add_part(writer.produce, slab.data, slab.used_bytes)
+        slab = slab.next
+    writer.part_begin = writer.p
+    writer.p = _put_tags(writer, writer.p)
+
+
+cdef char* _put_header(char* p, int16_t version, int16_t acks, int32_t timeout_ms, const char* client_id,
+                       int32_t client_id_bytes) noexcept nogil:
+    """Write the request header (the length and correlation id come later) and the fields before the topics."""
+    put_int16(p + 4, PRODUCE_API_KEY)
+    put_int16(p + 6, version)
+    put_int16(p + 12, <int16_t>client_id_bytes)
+    memcpy(p + 14, client_id, client_id_bytes)
+    p += 14 + client_id_bytes
+    if version >= 9:
+        p[0] = 0                           # tags of the header
+        p[1] = 0                           # no transactional id
+        p += 2
+    else:
+        put_int16(p, -1)
+        p += 2
+    put_int16(p, acks)
+    put_int32(p + 2, timeout_ms)
+    return p + 6
+
+
+cdef void _measure(ProducerBatch** batches, int32_t batches_count, size_t* head_bytes, int32_t* part_count,
+                   int32_t* topic_count) noexcept nogil:
+    cdef int32_t index
+    cdef Slab* slab
+    cdef Topic* topic = NULL
+    part_count[0] = 1 + batches_count
+    topic_count[0] = 0
+    for index in range(batches_count):
+        if batches[index].topic != topic:
+            topic = batches[index].topic
+            topic_count[0] += 1
+            head_bytes[0] += TOPIC_BYTES_MAX + <size_t>topic.name_bytes
+        head_bytes[0] += PARTITION_BYTES_MAX
+        slab = batches[index].wire_slabs if batches[index].wire_slabs != NULL else batches[index].slabs
+        while slab != NULL:
+            part_count[0] += 1
+            slab = slab.next
+
+
+cdef ProduceRequest* produce_request_new(ProducerBatch** batches, int32_t batches_count, int16_t version,
+                                         int16_t acks, int32_t timeout_ms, const char* client_id,
+                                         int32_t client_id_bytes) noexcept nogil:
+    """Make a request for batches that stand together by topic; NULL when memory is short.
+
+    Cost: one allocation; 16 bytes written per batch and some more per topic
+    """
+    cdef Writer writer
+    cdef ProduceRequest* produce
+    cdef int32_t index, last, part_count, topic_count
+    cdef size_t head_bytes = FIXED_BYTES_MAX + <size_t>client_id_bytes
+    _measure(batches, batches_count, &head_bytes, &part_count, &topic_count)
+    produce = <ProduceRequest*>calloc(1, sizeof(ProduceRequest) + <size_t>batches_count * sizeof(ProducerBatch*)
+                                      + <size_t>part_count * sizeof(iovec) + head_bytes)
+    if produce == NULL:
+        return NULL
+    produce.batches = <ProducerBatch**>(<char*>produce + sizeof(ProduceRequest))
+    produce.request.parts = <iovec*>(produce.batches + batches_count)
+    produce.request.head = <char*>(produce.request.parts + part_count)
+    produce.request.api_key = PRODUCE_API_KEY
+    produce.request.api_version = version
+    produce.request.expects_response = acks != 0
+    produce.batches_count = batches_count
+    memcpy(produce.batches, batches, <size_t>batches_count * sizeof(ProducerBatch*))
+    writer.produce = produce
+    writer.is_flexible = version >= 9
+    writer.part_begin = produce.request.head
+    writer.p = _put_header(produce.request.head, version, acks, timeout_ms, client_id, client_id_bytes)
+    writer.p = _put_count(&writer, writer.p, topic_count)
+    index = 0
+    while index < batches_count:
+        last = index
+        while last < batches_count and batches[last].topic == batches[index].topic:
+            last += 1
+        _put_topic(&writer, batches[index].topic, version, last - index)
+        while index < last:
+            _put_batch(&writer, batches[index])
+            index += 1
+        writer.p = _put_tags(&writer, writer.p)
+    writer.p = _put_tags(&writer, writer.p)
+    if writer.p > writer.part_begin:
+        _add_part(produce, writer.part_begin, writer.p - writer.part_begin)
+    put_int32(produce.request.head, <int32_t>(produce.request.total_bytes - 4))
+    return produce
+
+
+cdef void produce_request_free(ProduceRequest* produce) noexcept nogil:
+    """Free the request; its batches belong to their queues."""
+    free(produce)

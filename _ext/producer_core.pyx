@@ -1,0 +1,578 @@
+# The producer's native half: records in, reports out.
+# in:  produce() and produce_many() of the application; the producer id of the control thread
+# out: records in the accumulator; delivery reports served by poll() and flush()
+# thread and GIL: application threads, GIL held but for waiting; hooks run on the I/O thread
+# next: accumulator on the way out; message on the way back
+from collections import deque
+
+from fastkafka.errors import BufferFull, KafkaError, KafkaException, RecordTooLarge, codes
+from fastkafka.types import Outcome
+
+from libc.stdint cimport INT64_MAX, int16_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from fastkafka._core.accumulator cimport (
+    APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_NO_MEMORY, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
+    RUN_RECORDS_MAX, accumulator_append, accumulator_flush, accumulator_is_flushed, accumulator_place_waiting,
+    accumulator_served, accumulator_take_finished,
+)
+from fastkafka._core.atomic cimport add64_relaxed, load32, load64_relaxed
+from fastkafka._core.buffer cimport slab_pool_destroy, slab_pool_init
+from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
+from fastkafka._core.client_core cimport ClientState
+from fastkafka._core.compression cimport CODEC_LZ4, CODEC_NONE
+from fastkafka._core.connection cimport Connection, transport_close_all
+from fastkafka._core.delivery cimport (
+    ERROR_CODES, ERROR_FLAG_MAYBE_WRITTEN, ERROR_FLAG_REFRESHES_METADATA, ERROR_FLAG_RETRIABLE, delivery_fail_topic,
+)
+from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
+from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
+from fastkafka._core.lock cimport Lock, signal_raise, signal_read, wait_free
+from fastkafka._core.message cimport (
+    Message, RecordView, TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, message_detach,
+    message_new, message_set_report,
+)
+from fastkafka._core.partition_queue cimport OUTCOME_DELIVERED, OUTCOME_NOT_WRITTEN, CallbackSlot
+from fastkafka._core.partitioner cimport PartitionerKind
+from fastkafka._core.partitioner import KINDS
+from fastkafka._core.record_batch_writer cimport EncodedRecord, RecordInput, cursor_begin, cursor_next
+from fastkafka._core.record_source cimport source_bytes, source_headers, source_run
+from fastkafka._core.sender cimport (
+    CLIENT_ID_BYTES_MAX, sender_destroy, sender_fail_all, sender_tick, sender_topic_replaced,
+)
+from fastkafka._core.submissions cimport Submission, submission_new
+from fastkafka._core.topics cimport Partition, PartitionTable, Topic
+from fastkafka._core.waiter cimport deadline_after, wait_for
+
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() noexcept
+
+cdef enum:
+    ERROR_PURGE_QUEUE = -152
+    PACE_WAIT_NS = 5000000
+    REQUEST_BYTES_MAX = 8388608             # a request closes when it holds so much; the broker allows 100 MB
+
+
+# --- what the I/O thread calls ----------------------------------------------------------------------
+
+cdef void _on_topic_known(void* owner, Topic* topic, PartitionTable* table) noexcept nogil:
+    accumulator_place_waiting((<Sender*>owner).accumulator, topic, table)
+    (<Sender*>owner).look_wanted = True
+
+
+cdef void _on_topic_failed(void* owner, Topic* topic) noexcept nogil:
+    if topic.table == NULL:
+        delivery_fail_topic(&(<Sender*>owner).delivery, topic, topic.error_code)
+
+
+cdef void _on_topic_replaced(void* owner, Topic* topic) noexcept nogil:
+    sender_topic_replaced(<Sender*>owner, topic)
+
+
+cdef void _on_leader_changed(void* owner, Partition* partition) noexcept nogil:
+    (<Sender*>owner).look_wanted = True
+
+
+cdef void _on_connection(void* owner, Connection* connection) noexcept nogil:
+    (<Sender*>owner).look_wanted = True
+
+
+cdef struct IdentitySubmission:
+    Submission submission
+    int64_t producer_id
+    int16_t producer_epoch
+
+
+cdef void _apply_identity(Submission* submission, void* owner) noexcept nogil:
+    cdef IdentitySubmission* whole = <IdentitySubmission*>submission
+    cdef Sender* sender = <Sender*>submission.subject
+    sender.identity.is_asked = False
+    sender.identity.producer_id = whole.producer_id
+    sender.identity.producer_epoch = whole.producer_epoch
+    sender.look_wanted = True
+    free(whole)
+
+
+cdef int _code_flags(object entry) except -1:
+    cdef int flags = 0
+    if entry.retriable:
+        flags |= ERROR_FLAG_RETRIABLE
+    if entry.refreshes_metadata:
+        flags |= ERROR_FLAG_REFRESHES_METADATA
+    if entry.outcome is Outcome.UNKNOWN:
+        flags |= ERROR_FLAG_MAYBE_WRITTEN
+    return flags
+
+
+cdef class ProducerCore(ClientCore):
+    """Records in, reports out, without waiting for the network. `fastkafka.Producer` is its face."""
+
+    def __cinit__(self, *args, **kwargs):
+        cdef ClientState* state = self.state
+        self.pending_events = deque()
+        slab_pool_init(&self.accumulator.pool, 0)
+        self.accumulator.loop = &state.loop
+        self.accumulator.counters = &state.counters
+        self.sender.accumulator = &self.accumulator
+        self.sender.transport = &state.transport
+        self.sender.topics = &state.topics
+        self.sender.delivery.accumulator = &self.accumulator
+        self.sender.delivery.transport = &state.transport
+        self.sender.delivery.identity = &self.sender.identity
+        self.sender.identity.producer_id = -1
+        self.sender.identity.completions = &state.completions
+        self.sender.identity.counters = &state.counters
+        for entry in codes.TABLE:
+            if -1 <= entry.code < ERROR_CODES - 1:
+                self.sender.delivery.error_flags[entry.code + 1] = _code_flags(entry)
+        state.view.owner = &self.sender
+        state.view.on_topic_known = _on_topic_known
+        state.view.on_topic_failed = _on_topic_failed
+        state.view.on_topic_replaced = _on_topic_replaced
+        state.view.on_leader_changed = _on_leader_changed
+        state.transport.owner = &self.sender
+        state.transport.on_up = _on_connection
+        state.transport.on_closed = _on_connection
+        loop_add_tick(&state.loop, sender_tick, &self.sender)
+
+    def configure_producer(self, settings):
+        """Take over the producer's properties. Before start().
+
+        Args: settings: fastkafka.config.Resolved of the role "producer"
+        """
+        cdef bytes client_id = settings["client.id"].encode()[:CLIENT_ID_BYTES_MAX]
+        self.configure_transport(settings)
+        self.delivery_callback = settings["on_delivery"]
+        self.reports_only_errors = settings["delivery.report.only.error"]
+        self.block_ns = settings["max.block.ms"] * NS_PER_MS if "max.block.ms" in settings.explicit else 0
+        self.bulk_block_ns = settings["max.block.ms"] * NS_PER_MS
+        self.accumulator.pool.bound_bytes = settings["queue.buffering.max.kbytes"] * 1024
+        self.accumulator.settings.batch_bytes = min(settings["batch.size"], settings["message.max.bytes"])
+        self.accumulator.settings.batch_records = settings["batch.num.messages"]
+        self.accumulator.settings.message_bytes_max = settings["message.max.bytes"]
+        self.accumulator.settings.records_max = settings["queue.buffering.max.messages"]
+        self.accumulator.settings.delivery_timeout_ns = (
+            settings["delivery.timeout.ms"] * NS_PER_MS if settings["delivery.timeout.ms"] else 1 << 61)
+        self.accumulator.settings.reports_all = self.delivery_callback is not None
+        self.accumulator.partitioner.kind = <PartitionerKind>KINDS[settings["partitioner"]]
+        self.accumulator.partitioner.sticky_bytes = self.accumulator.settings.batch_bytes
+        self.accumulator.partitioner.random_state = self.state.transport.random_state | 1
+        self.sender.settings.linger_ns = <int64_t>(settings["linger.ms"] * 1e6)
+        self.sender.settings.acks = settings["acks"]
+        self.sender.settings.request_timeout_ms = settings["request.timeout.ms"]
+        self.sender.settings.socket_timeout_ms = settings["socket.timeout.ms"]
+        self.sender.settings.in_flight_max = settings["max.in.flight.requests.per.connection"]
+        self.sender.settings.request_bytes_max = REQUEST_BYTES_MAX
+        self.sender.settings.codec = CODEC_LZ4 if settings["compression.type"] == "lz4" else CODEC_NONE
+        memcpy(self.sender.settings.client_id, <const char*>client_id, len(client_id))
+        self.sender.settings.client_id_bytes = <int32_t>len(client_id)
+        self.sender.delivery.codec = self.sender.settings.codec
+        self.sender.delivery.retries_max = settings["retries"]
+        self.sender.delivery.retry_backoff_ns = settings["retry.backoff.ms"] * NS_PER_MS
+        self.sender.delivery.retry_backoff_max_ns = settings["retry.backoff.max.ms"] * NS_PER_MS
+        self.sender.identity.is_idempotent = settings["enable.idempotence"]
+
+    def stop(self):
+        """End the I/O thread; every record that has no outcome yet gets one, for a last poll()."""
+        ClientCore.stop(self)
+        if not self.state.is_forked:
+            with nogil:
+                sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
+
+    def __dealloc__(self):
+        cdef ProducerBatch* batch
+        if self.state.is_forked:
+            return
+        with nogil:
+            loop_stop(&self.state.loop)
+            transport_close_all(&self.state.transport)
+            sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
+        batch = self.serving_batch
+        while True:
+            if batch == NULL:
+                batch = accumulator_take_finished(&self.accumulator)
+            if batch == NULL:
+                break
+            _drop_callbacks(batch, self.serving_slot if batch == self.serving_batch else 0)
+            accumulator_served(&self.accumulator, batch)
+            batch = NULL
+        sender_destroy(&self.sender)
+        slab_pool_destroy(&self.accumulator.pool)
+
+    # --- records in ---
+
+    def produce(self, str topic not None, value=None, key=None, partition=-1, callback=None, on_delivery=None,
+                int64_t timestamp=0, headers=None):
+        """Take one record; its outcome comes to `on_delivery` from poll() or flush().
+
+        Args:    value, key: bytes, str (UTF-8), None or any contiguous buffer; copied
+                 partition: -1 lets the partitioner choose; timestamp: ms since 1970, 0 = now (to about 4 ms)
+                 headers: dict or list of (str, bytes, str or None); callback is on_delivery under its old name
+        Raises:  BufferFull (a BufferError) when memory is full; RecordTooLarge over message.max.bytes;
+                 KafkaException for a partition that the topic does not have; ClosedError after close()
+        Thread:  any; never waits for the network, nor for metadata
+        Cost:    the encode, one uncontended lock, one coarse clock read; an allocation per batch
+        Example: producer.produce("logs", b"line", key=b"host-1", on_delivery=report)
+        """
+        cdef RecordInput record
+        cdef Append append
+        cdef list kept_headers
+        cdef object kept_value, kept_key
+        cdef object report = callback if callback is not None else on_delivery
+        if self.state.is_stopped or self.state.is_forked:
+            self.check_usable()
+        kept_value = source_bytes(value, &record.value, &record.value_bytes, "value")
+        kept_key = source_bytes(key, &record.key, &record.key_bytes, "key")
+        record.timestamp_ms = timestamp if timestamp != 0 else realtime_coarse_ms()
+        record.encoded_headers = NULL
+        record.headers = NULL
+        record.headers_count = record.headers_bytes = 0
+        record.callback = NULL
+        append.topic = self._topic(topic)
+        append.records = &record
+        append.count = 1
+        append.partition = partition
+        append.is_bulk = False
+        append.from_reserve = False
+        append.placing = NULL
+        append.taken = 0
+        if headers is not None:
+            kept_headers = source_headers(headers, &record)
+        if report is not None:
+            Py_INCREF(report)
+            record.callback = <PyObject*>report
+        try:
+            self._append(&append, 0, topic)
+        finally:
+            free(record.headers)
+            if append.taken == 0:
+                Py_XDECREF(record.callback)
+
+    def produce_many(self, str topic not None, values, keys=None, headers=None, timestamps=None, partition=None,
+                     on_delivery=None):
+        """Take a list of records at the cost of their encoding.
+
+        Args:    values: list (or iterable) of bytes, str, None or buffers; keys, timestamps: lists as long, or None
+                 headers: one set of headers per record, or None; partition: one for all, or None
+                 on_delivery: called for each record
+        Returns: the number of records taken: all of them
+        Raises:  BufferFull with `.taken` when memory stayed full for max.block.ms; the first `taken` are in
+        Thread:  any; waits for memory without the GIL
+        Cost:    no lock, clock or allocation per record
+        """
+        cdef list all_values = values if isinstance(values, list) else list(values)
+        cdef list all_keys = None if keys is None else (keys if isinstance(keys, list) else list(keys))
+        cdef list all_times = None if timestamps is None else list(timestamps)
+        cdef int32_t chosen = -1 if partition is None else partition
+        cdef int64_t deadline_ns = monotonic_ns() + self.bulk_block_ns
+        cdef Py_ssize_t first = 0
+        self.check_usable()
+        if all_keys is not None and len(all_keys) != len(all_values):
+            raise ValueError(f"{len(all_keys)} keys for {len(all_values)} values")
+        if all_times is not None and len(all_times) != len(all_values):
+            raise ValueError(f"{len(all_times)} timestamps for {len(all_values)} values")
+        if headers is not None:
+            return self._produce_each(topic, all_values, all_keys, list(headers), all_times, chosen, on_delivery)
+        while first < len(all_values):
+            self._produce_run(topic, all_values[first:first + RUN_RECORDS_MAX],
+                              None if all_keys is None else all_keys[first:first + RUN_RECORDS_MAX],
+                              None if all_times is None else all_times[first:first + RUN_RECORDS_MAX],
+                              chosen, on_delivery, deadline_ns, first)
+            first += RUN_RECORDS_MAX
+        return len(all_values)
+
+    def _produce_run(self, str topic, list values, list keys, list timestamps, int32_t partition, on_delivery,
+                     int64_t deadline_ns, Py_ssize_t taken_before):
+        cdef RecordInput records[RUN_RECORDS_MAX]
+        cdef Append append
+        cdef list kept = []
+        cdef int32_t index
+        memset(&append, 0, sizeof(append))
+        append.topic = self._topic(topic)
+        append.records = records
+        append.count = <int32_t>len(values)
+        append.partition = partition
+        append.is_bulk = True
+        source_run(values, keys, timestamps, realtime_coarse_ms(), records, kept)
+        if on_delivery is not None:
+            for index in range(append.count):
+                Py_INCREF(on_delivery)
+                records[index].callback = <PyObject*>on_delivery
+        try:
+            self._append(&append, deadline_ns, topic)
+        except BufferFull as full:
+            full.taken = taken_before + append.taken
+            raise
+        finally:
+            if on_delivery is not None:
+                for index in range(append.taken, append.count):
+                    Py_DECREF(on_delivery)
+
+    def _produce_each(self, str topic, list values, list keys, list headers, list timestamps, int32_t partition,
+                      on_delivery):
+        if len(headers) != len(values):
+            raise ValueError(f"{len(headers)} sets of headers for {len(values)} values")
+        for index, value in enumerate(values):
+            try:
+                self.produce(topic, value, None if keys is None else keys[index], partition, None, on_delivery,
+                             0 if timestamps is None else timestamps[index], headers[index])
+            except BufferFull as full:
+                full.taken = index
+                raise
+        return len(values)
+
+    cdef int _append(self, Append* append, int64_t deadline_ns, str topic) except -1:
+        """Append until all are taken: waits for locks, for memory where that is wanted, without the GIL."""
+        cdef AppendStatus status
+        cdef Lock* contended
+        cdef int32_t seen, before = 0
+        cdef bint was_full = False
+        if not append.is_bulk and self.block_ns:
+            deadline_ns = monotonic_ns() + self.block_ns
+        while True:
+            seen = signal_read(&self.accumulator.pool.memory_free)
+            status = accumulator_append(&self.accumulator, append)
+            if append.taken > before:
+                add64_relaxed(&self.state.counters.records_produced, append.taken - before)
+                add64_relaxed(&self.state.counters.records_outstanding, append.taken - before)
+                before = append.taken
+            if status == APPEND_OK:
+                return 0
+            if status == APPEND_LOCKED:
+                contended = append.contended
+                with nogil:
+                    wait_free(contended)
+            elif status == APPEND_PACE:
+                # A used slab comes back soon while acknowledgements flow; if none does, take a fresh one.
+                append.is_bulk = wait_for(&self.accumulator.pool.memory_free, seen, monotonic_ns() + PACE_WAIT_NS)
+            elif status == APPEND_FULL and deadline_ns > monotonic_ns() and not self._is_in_callback():
+                wait_for(&self.accumulator.pool.memory_free, seen,
+                         min(deadline_ns, monotonic_ns() + 20 * NS_PER_MS))
+                self.check_usable()
+            else:
+                self._append_failed(append, status, topic)
+
+    cdef int _append_failed(self, Append* append, AppendStatus status, str topic) except -1:
+        """The one place that turns what the accumulator says into an exception."""
+        if status == APPEND_FULL:
+            self.saw_full = True
+            if self.accumulator.settings.records_max and \
+                    self.state.counters.records_outstanding >= self.accumulator.settings.records_max:
+                raise BufferFull(KafkaError(
+                    KafkaError._QUEUE_FULL,
+                    f"{self.state.counters.records_outstanding} records wait for their outcome "
+                    f"(queue.buffering.max.messages={self.accumulator.settings.records_max}): poll() and try again"))
+            raise BufferFull(KafkaError(
+                KafkaError._QUEUE_FULL,
+                f"topic {topic}: {self.accumulator.pool.charged_bytes} bytes wait for their outcome "
+                f"(queue.buffering.max.kbytes={self.accumulator.pool.bound_bytes // 1024}): poll() and try again"))
+        if status == APPEND_TOO_LARGE:
+            raise RecordTooLarge(KafkaError(
+                KafkaError.MSG_SIZE_TOO_LARGE,
+                f"Unable to produce message: topic {topic}: a record of "
+                f"{max(append.records[append.taken].key_bytes, 0) + max(append.records[append.taken].value_bytes, 0)} "
+                f"bytes is over message.max.bytes={self.accumulator.settings.message_bytes_max}"))
+        if status == APPEND_BAD_PARTITION:
+            raise KafkaException(KafkaError(
+                KafkaError._UNKNOWN_PARTITION,
+                f"topic {topic} has no partition {append.partition}: it has {append.topic.table.count}"))
+        raise MemoryError
+
+    cdef Topic* _topic(self, str name) except NULL:
+        if name is self.last_topic_name:
+            return <Topic*>self.last_topic
+        cdef Topic* topic = self.topic_named(name)
+        if not topic.is_wanted:
+            self.want_topic(name)
+        self.last_topic_name = name
+        self.last_topic = topic
+        return topic
+
+    # --- reports out ---
+
+    cdef int _outstanding(self) noexcept:
+        return <int>(load64_relaxed(&self.state.counters.records_outstanding)
+                     + load64_relaxed(&self.state.counters.reports_outstanding))
+
+    def __len__(self):
+        """Return how many records have no outcome, or a report that was not served yet."""
+        return self._outstanding()
+
+    def __bool__(self):
+        return True
+
+    def poll(self, timeout=-1):
+        """Serve delivery reports and other callbacks.
+
+        Args:    timeout: seconds to wait for the first one; 0 never waits, negative or None waits for ever
+        Returns: the number of callbacks served
+        Raises:  what a callback raised; the remaining reports are served by the next call
+        Thread:  any; one serves at a time. After a BufferFull it returns as soon as memory is free
+        Cost:    poll(0) with nothing to serve is an atomic load
+        """
+        cdef int64_t deadline_ns
+        cdef Py_ssize_t served
+        cdef int32_t seen
+        if load32(&self.accumulator.finished_count) == 0 and timeout == 0 and self.serving_batch == NULL \
+                and not self.pending_events:
+            if self.state.is_stopped or self.state.is_forked:
+                self.check_usable()
+            return 0
+        self.check_usable()
+        if self._is_in_callback():
+            return 0
+        deadline_ns = INT64_MAX if timeout is None else deadline_after(timeout)
+        while True:
+            seen = signal_read(&self.accumulator.progress)
+            served = self._serve()
+            if served or self.saw_full and self._has_room():
+                self.saw_full = False
+                return served
+            if not wait_for(&self.accumulator.progress, seen, deadline_ns):
+                return 0
+            self.check_usable()
+
+    def flush(self, timeout=-1):
+        """Let everything leave now and wait for the outcomes of what was produced before the call.
+
+        Args:    timeout: seconds; negative or None waits for ever (delivery.timeout.ms bounds it)
+        Returns: len(self): 0 when all is done
+        Raises:  what a callback raised
+        Thread:  any; inside a callback it returns at once
+        """
+        cdef int64_t deadline_ns, flush_id
+        cdef int32_t seen
+        self.check_usable()
+        if self._is_in_callback():
+            return self._outstanding()
+        deadline_ns = INT64_MAX if timeout is None else deadline_after(timeout)
+        flush_id = accumulator_flush(&self.accumulator)
+        while True:
+            seen = signal_read(&self.accumulator.progress)
+            self._serve()
+            if accumulator_is_flushed(&self.accumulator, flush_id) and not self.is_serving \
+                    and load32(&self.accumulator.finished_count) == 0:
+                return self._outstanding()
+            if not wait_for(&self.accumulator.progress, seen, deadline_ns):
+                return self._outstanding()
+            if self.state.is_stopped:
+                return self._outstanding()
+
+    def post_event(self, call, argument):
+        """Have poll() call `call(argument)`: error_cb and its kin, posted by the control thread."""
+        self.pending_events.append((call, argument))
+        signal_raise(&self.accumulator.progress)
+
+    def serve_last(self):
+        """After stop(): serve every report that is left, also those of records that never left."""
+        return self._serve()
+
+    cdef bint _is_in_callback(self) noexcept:
+        return self.is_serving and self.serving_thread == PyThread_get_thread_ident()
+
+    cdef bint _has_room(self) noexcept:
+        return load64_relaxed(&self.accumulator.pool.charged_bytes) < <int64_t>(self.accumulator.pool.bound_bytes // 8 * 7) \
+            and (not self.accumulator.settings.records_max
+                 or self.state.counters.records_outstanding < self.accumulator.settings.records_max)
+
+    cdef Py_ssize_t _serve(self) except -1:
+        """Serve what there is; 0 when another thread is serving."""
+        cdef Py_ssize_t served = 0
+        if self.is_serving:
+            return 0
+        self.is_serving = True
+        self.serving_thread = PyThread_get_thread_ident()
+        try:
+            while self.pending_events:
+                call, argument = self.pending_events.popleft()
+                call(argument)
+                served += 1
+            while True:
+                if self.serving_batch == NULL:
+                    self.serving_batch = accumulator_take_finished(&self.accumulator)
+                    if self.serving_batch == NULL:
+                        return served
+                    self.serving_index = self.serving_slot = 0
+                    cursor_begin(&self.serving_cursor, self.serving_batch)
+                served += self._serve_batch()
+        finally:
+            self.is_serving = False
+            if served:
+                signal_raise(&self.accumulator.progress)   # another thread's flush() may wait for us
+
+    cdef Py_ssize_t _serve_batch(self) except -1:
+        """Serve the reports of one batch from where it stands; a callback that raises loses no other report."""
+        cdef ProducerBatch* batch = self.serving_batch
+        cdef EncodedRecord encoded
+        cdef Py_ssize_t served = 0
+        cdef object topic = batch.topic.name[:batch.topic.name_bytes].decode()
+        cdef object error = self._error_of(batch)
+        cdef object call
+        cdef bint is_wanted = error is not None or not self.reports_only_errors
+        cdef double latency = (batch.finished_at_ns - batch.created_at_ns) / 1e9
+        cdef int32_t partition = batch.queue.partition.index if batch.queue != NULL else -1
+        while cursor_next(&self.serving_cursor, &encoded):
+            call = self.delivery_callback
+            if self.serving_slot < batch.callbacks_count \
+                    and batch.callbacks[self.serving_slot].index == self.serving_index:
+                call = <object>batch.callbacks[self.serving_slot].callback
+                Py_DECREF(call)             # the batch's reference; `call` holds its own now
+                self.serving_slot += 1
+            self.serving_index += 1
+            add64_relaxed(&self.state.counters.reports_outstanding, -1)
+            if call is not None and is_wanted:
+                served += 1
+                self._report(batch, &encoded, self.serving_index - 1, topic, partition, error, latency, call)
+        self.serving_batch = NULL
+        accumulator_served(&self.accumulator, batch)
+        return served
+
+    cdef int _report(self, ProducerBatch* batch, EncodedRecord* encoded, int32_t index, object topic,
+                     int32_t partition, object error, double latency, object call) except -1:
+        cdef RecordView view
+        cdef Message message
+        cdef int timestamp_type = TIMESTAMP_NOT_AVAILABLE
+        view.offset = -1001 if batch.base_offset < 0 else batch.base_offset + index
+        view.timestamp_ms = -1
+        if batch.outcome == OUTCOME_DELIVERED:
+            timestamp_type = TIMESTAMP_CREATE_TIME if batch.log_append_time_ms < 0 else TIMESTAMP_LOG_APPEND_TIME
+            view.timestamp_ms = encoded.timestamp_ms if batch.log_append_time_ms < 0 else batch.log_append_time_ms
+        view.key, view.key_bytes = encoded.key, encoded.key_bytes
+        view.value, view.value_bytes = encoded.value, encoded.value_bytes
+        view.headers, view.headers_bytes = encoded.headers, encoded.headers_bytes
+        view.headers_count = encoded.headers_count
+        message = message_new(topic, partition, &view, timestamp_type, -1, NULL)
+        message_set_report(message, error, <int>batch.outcome, latency)
+        try:
+            call(error, message)
+        finally:
+            message_detach(message)
+        return 0
+
+    cdef object _error_of(self, ProducerBatch* batch):
+        """Return the KafkaError that all reports of a batch share, or None."""
+        if batch.error_code == 0:
+            return None
+        return KafkaError(batch.error_code, outcome=Outcome.NOT_WRITTEN if batch.outcome == OUTCOME_NOT_WRITTEN
+                          else Outcome.UNKNOWN)
+
+    # --- the control thread's door ---
+
+    def set_producer_id(self, int64_t producer_id, int16_t epoch):
+        """Hand down what InitProducerId gave; partitions take it over when they are quiet."""
+        cdef IdentitySubmission* whole = <IdentitySubmission*>submission_new(
+            _apply_identity, sizeof(IdentitySubmission))
+        if whole == NULL:
+            raise MemoryError
+        whole.submission.subject = &self.sender
+        whole.producer_id = producer_id
+        whole.producer_epoch = epoch
+        self.submit_to_loop(&whole.submission)
+
+
+cdef void _drop_callbacks(ProducerBatch* batch, int32_t first):
+    cdef int32_t slot
+    for slot in range(first, batch.callbacks_count):
+        Py_DECREF(<object>batch.callbacks[slot].callback)

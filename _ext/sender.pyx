@@ -1,0 +1,558 @@
+# What leaves now, and to whom: many partitions in one Produce request per broker.
+# in:  queues that the accumulator activated; leaders from the cluster view; answers and failures of requests
+# out: Produce requests on the brokers' produce connections
+# thread and GIL: I/O thread, no GIL
+# next: sequences, compression, crc32c and produce_request on the way out; produce_response and delivery back
+from libc.stdint cimport INT64_MAX, uint8_t
+from libc.stdlib cimport calloc, free, qsort
+from libc.string cimport memcmp, memcpy
+from fastkafka._core.accumulator cimport accumulator_take_activated, accumulator_take_waiting
+from fastkafka._core.atomic cimport load32, load64, store32
+from fastkafka._core.buffer cimport SLAB_CLASS_DEFAULT, Slab, slab_chain_release, slab_take
+from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns
+from fastkafka._core.cluster_view cimport ROLE_PRODUCE, broker_find, view_set_leader
+from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
+from fastkafka._core.compression cimport CODEC_NONE, COMPRESSION_OK, compress_slabs, compressor_free, decompressor_free
+from fastkafka._core.connection cimport (
+    CONNECTION_UP, Request, connection_for, connection_mute, connection_send, connection_version, connection_want,
+)
+from fastkafka._core.delivery cimport (
+    delivery_answer, delivery_expire, delivery_fail_queue, delivery_fail_topic, delivery_finish, delivery_lost,
+    delivery_settle,
+)
+from fastkafka._core.frame cimport Frame
+from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
+from fastkafka._core.lock cimport acquire_nogil, release
+from fastkafka._core.partition_queue cimport (
+    OUTCOME_NOT_WRITTEN, OUTCOME_UNKNOWN, ProducerBatch, queue_add_flight, queue_remove_flight, queue_take_sealed,
+)
+from fastkafka._core.produce_request cimport (
+    PRODUCE_API_KEY, PRODUCE_VERSION_MAX, PRODUCE_VERSION_MIN, PRODUCE_VERSION_NAMES_MAX, ProduceRequest,
+    produce_request_free, produce_request_new,
+)
+from fastkafka._core.produce_response cimport PartitionAnswer, ProduceResponse, produce_response_read
+from fastkafka._core.record_batch_writer cimport batch_write_header
+from fastkafka._core.sequences cimport sequences_assign, sequences_forget, sequences_ready
+from fastkafka._core.topics cimport LEADER_UNKNOWN
+
+cdef enum:
+    WORK_NS_MAX = 8000000                  # of a pass: sockets wait no longer
+    EXPIRY_INTERVAL_NS = 100000000         # how exact delivery.timeout.ms is
+    ERROR_UNKNOWN_PARTITION = -190
+    ERROR_UNSUPPORTED_FEATURE = -165
+    ERROR_NONE = 0
+
+
+# --- looking -------------------------------------------------------------------------------------------
+
+cdef BrokerSender* _broker_sender(Sender* sender, int32_t node_id) noexcept nogil:
+    cdef Broker* broker = broker_find(sender.transport.view, node_id)
+    cdef BrokerSender* found
+    if broker == NULL:
+        return NULL
+    if broker.outbound == NULL:
+        found = <BrokerSender*>calloc(1, sizeof(BrokerSender))
+        if found == NULL:
+            return NULL
+        found.broker = broker
+        found.next = sender.brokers
+        sender.brokers = found
+        broker.outbound = found
+    return <BrokerSender*>broker.outbound
+
+
+cdef void _adopt_activated(Sender* sender) noexcept nogil:
+    cdef PartitionQueue* queue = accumulator_take_activated(sender.accumulator)
+    cdef PartitionQueue* following
+    while queue != NULL:
+        following = queue.next_activated
+        queue.next_active = sender.active
+        sender.active = queue
+        queue = following
+
+
+cdef void _fail_orphans(Sender* sender) noexcept nogil:
+    cdef ProducerBatch* batch = sender.accumulator.orphans
+    cdef ProducerBatch* following
+    sender.accumulator.orphans = NULL
+    while batch != NULL:
+        following = batch.next
+        batch.next = NULL
+        delivery_finish(&sender.delivery, batch, OUTCOME_NOT_WRITTEN, ERROR_UNKNOWN_PARTITION)
+        batch = following
+
+
+cdef void _want_leader(Sender* sender, PartitionQueue* queue) noexcept nogil:
+    cdef Completion* completion
+    if queue.partition.metadata_wanted:
+        return
+    completion = completion_new(COMPLETION_METADATA_WANTED, 0, NULL, 0)
+    if completion == NULL:
+        return
+    queue.partition.metadata_wanted = 1
+    completion_text(completion, "%.100s [%d] has no leader", queue.partition.topic.name, queue.partition.index)
+    completion_push(sender.transport.completions, completion)
+
+
+cdef int64_t _look_at(Sender* sender, PartitionQueue* queue, int64_t now_ns, int64_t flush_id, bint pressure) noexcept nogil:
+    """See what a partition has, and whether its open batch is a reason to send to its leader now (rule 10).
+
+    Returns: when to look again
+    """
+    cdef int64_t linger_ns = sender.settings.linger_ns
+    cdef int64_t due_ns = INT64_MAX
+    cdef BrokerSender* leader = _broker_sender(sender, queue.partition.leader_id)
+    acquire_nogil(&queue.lock)
+    queue.saw_sealed = queue.sealed_head != NULL
+    queue.saw_open = queue.open != NULL
+    if queue.saw_open and leader != NULL:
+        due_ns = queue.open.created_at_ns + linger_ns
+        due_ns = min(due_ns, max(queue.open.created_at_ns, leader.last_request_at_ns + linger_ns))
+        if queue.open.id <= flush_id or pressure:
+            due_ns = now_ns
+    elif not queue.saw_open and not queue.saw_sealed and queue.retry_head == NULL and queue.flight_head == NULL:
+        queue.is_active = False            # under the lock: the next append activates it again
+    release(&queue.lock)
+    if leader == NULL:
+        if queue.is_active:
+            _want_leader(sender, queue)
+        return INT64_MAX
+    if due_ns <= now_ns:
+        leader.is_due = True
+        return INT64_MAX
+    return due_ns
+
+
+cdef int64_t _look_at_all(Sender* sender, int64_t now_ns) noexcept nogil:
+    """Look at every active partition; drop those with nothing left."""
+    cdef int64_t flush_id = load64(&sender.accumulator.flush_id)
+    cdef bint pressure = load32(&sender.accumulator.pressure)
+    cdef int64_t next_ns = INT64_MAX
+    cdef PartitionQueue** place = &sender.active
+    cdef PartitionQueue* queue
+    store32(&sender.accumulator.pressure, 0)
+    while place[0] != NULL:
+        queue = place[0]
+        next_ns = min(next_ns, _look_at(sender, queue, now_ns, flush_id, pressure))
+        if queue.is_active:
+            place = &queue.next_active
+        else:
+            place[0] = queue.next_active
+    return next_ns
+
+
+# --- what may leave ------------------------------------------------------------------------------------
+
+cdef bint _may_send(Sender* sender, PartitionQueue* queue, Connection* connection) noexcept nogil:
+    """Rules 2 to 5: how much of a partition may be on its way, and to whom."""
+    cdef int32_t limit = sender.settings.in_flight_max
+    if queue.flight_count > 0 and queue.flight_connection_id != connection.id:
+        return False                       # to another leader, or to this one before it came back (rule 4)
+    if queue.retry_head != NULL:
+        return queue.flight_count == 0 and queue.retry_at_ns <= sender.transport.loop.now_ns
+    if queue.has_gap or queue.restart_wanted:
+        return False                       # unresolved: delivery_settle raises the epoch first (rule 5)
+    if sender.identity.is_idempotent:
+        limit = min(limit, <int32_t>IN_FLIGHT_IDEMPOTENT_MAX)
+        if queue.proven_leader_id != queue.partition.leader_id:
+            limit = 1                      # a leader without our state accepts any first sequence (rule 2)
+    return queue.flight_count < limit and sequences_ready(&sender.identity, queue)
+
+
+cdef void _mark_ready(Sender* sender, PartitionQueue* queue) noexcept nogil:
+    cdef BrokerSender* leader = _broker_sender(sender, queue.partition.leader_id)
+    if leader == NULL or not (queue.saw_sealed or queue.retry_head != NULL or (queue.saw_open and leader.is_due)):
+        return
+    queue.next_ready = NULL
+    if leader.ready_tail == NULL:
+        leader.ready_head = queue
+    else:
+        leader.ready_tail.next_ready = queue
+    leader.ready_tail = queue
+
+
+cdef ProducerBatch* _take_batch(Sender* sender, BrokerSender* to, PartitionQueue* queue, int64_t now_ns) noexcept nogil:
+    """Take what the partition sends next: what failed first, then what is sealed, then what is open and due."""
+    cdef ProducerBatch* batch = queue.retry_head
+    if batch != NULL:
+        queue.retry_head = batch.next
+        batch.next = NULL
+        return batch
+    while True:
+        batch = queue_take_sealed(queue, to.is_due)
+        if batch == NULL or batch.deadline_ns > now_ns:
+            return batch
+        delivery_finish(&sender.delivery, batch, OUTCOME_NOT_WRITTEN, -192)
+
+
+cdef bint _prepare(Sender* sender, ProducerBatch* batch) noexcept nogil:
+    """Compress a batch once, where that makes it smaller; False when memory is short (it is tried later)."""
+    cdef Slab* slab
+    cdef size_t bytes
+    if batch.is_prepared:
+        return True
+    batch.is_prepared = True
+    batch.wire_bytes = batch.bytes
+    if sender.settings.codec == CODEC_NONE:
+        return True
+    if compress_slabs(&sender.compressor, sender.settings.codec, batch.slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
+        return True                        # it leaves as it is: larger, but not lost
+    bytes = sender.compressor.output.used_bytes + RECORD_BATCH_HEADER_BYTES
+    if bytes >= batch.bytes:
+        return True
+    slab = slab_take(&sender.accumulator.pool, bytes, 0, True)
+    if slab == NULL:
+        return True
+    memcpy(slab.data + RECORD_BATCH_HEADER_BYTES, sender.compressor.output.data, sender.compressor.output.used_bytes)
+    slab.used_bytes = bytes
+    batch.wire_slabs = slab
+    batch.wire_bytes = bytes
+    if not batch.keeps_records:
+        slab_chain_release(&sender.accumulator.pool, batch.slabs)
+        batch.slabs = batch.slab_tail = NULL
+    return True
+
+
+# --- sending -------------------------------------------------------------------------------------------
+
+cdef int _by_topic(const void* one, const void* other) noexcept nogil:
+    cdef ProducerBatch* first = (<ProducerBatch**>one)[0]
+    cdef ProducerBatch* second = (<ProducerBatch**>other)[0]
+    if first.topic != second.topic:
+        return -1 if <size_t>first.topic < <size_t>second.topic else 1
+    return -1 if first.queue.partition.index < second.queue.partition.index else 1
+
+
+cdef bint _has_topic_id(Topic* topic) noexcept nogil:
+    cdef int index
+    for index in range(16):
+        if topic.topic_id[index] != 0:
+            return True
+    return False
+
+
+cdef int16_t _version(Connection* connection, ProducerBatch** batches, int32_t count) noexcept nogil:
+    """Choose the version: topic ids only when every topic's is known."""
+    cdef int16_t highest = PRODUCE_VERSION_MAX
+    cdef int32_t index
+    for index in range(count):
+        if not _has_topic_id(batches[index].topic):
+            highest = PRODUCE_VERSION_NAMES_MAX
+            break
+    return connection_version(connection, PRODUCE_API_KEY, PRODUCE_VERSION_MIN, highest)
+
+
+cdef int32_t _gather(Sender* sender, BrokerSender* to, Connection* connection, ProducerBatch** batches, int64_t now_ns) noexcept nogil:
+    """Take one batch of each ready partition into a request; those with more stay ready for the next."""
+    cdef PartitionQueue* queue = to.ready_head
+    cdef PartitionQueue* following
+    cdef ProducerBatch* batch
+    cdef size_t bytes = 0
+    cdef int32_t count = 0
+    to.ready_head = to.ready_tail = NULL
+    while queue != NULL:
+        following = queue.next_ready
+        queue.next_ready = NULL
+        if count == BATCHES_PER_REQUEST_MAX or bytes >= sender.settings.request_bytes_max:
+            queue.next_ready = following   # the rest of the list waits for the next request
+            to.ready_head = queue
+            while queue.next_ready != NULL:
+                queue = queue.next_ready
+            to.ready_tail = queue
+            break
+        if _may_send(sender, queue, connection):
+            batch = _take_batch(sender, to, queue, now_ns)
+            if batch != NULL:
+                _prepare(sender, batch)
+                sequences_assign(&sender.identity, queue, batch)
+                if not batch.has_header:
+                    batch_write_header(batch, <int16_t>(sender.settings.codec if batch.wire_slabs != NULL else CODEC_NONE))
+                    batch.has_header = True
+                batch.attempts += 1
+                queue.flight_connection_id = connection.id
+                queue.flight_node_id = to.broker.node_id
+                queue_add_flight(queue, batch)
+                batches[count] = batch
+                count += 1
+                bytes += batch.wire_bytes
+                if queue.sealed_head != NULL and queue.retry_head == NULL:
+                    _keep_ready(to, queue)
+        queue = following
+    return count
+
+
+cdef void _keep_ready(BrokerSender* to, PartitionQueue* queue) noexcept nogil:
+    # Behind the queues that were not looked at yet: a request has one batch per partition at most.
+    if to.ready_tail == NULL:
+        to.ready_head = queue
+    else:
+        to.ready_tail.next_ready = queue
+    to.ready_tail = queue
+
+
+cdef bint _send_request(Sender* sender, BrokerSender* to, Connection* connection, ProducerBatch** batches, int64_t now_ns) noexcept nogil:
+    """Send one request to a broker; False when nothing of it may leave now."""
+    cdef ProduceRequest* produce = NULL
+    cdef int16_t version
+    cdef int32_t index, count = _gather(sender, to, connection, batches, now_ns)
+    if count == 0:
+        return False
+    qsort(batches, count, sizeof(ProducerBatch*), _by_topic)
+    version = _version(connection, batches, count)
+    if version >= 0:
+        produce = produce_request_new(batches, count, version, sender.settings.acks, sender.settings.request_timeout_ms,
+                                      sender.settings.client_id, sender.settings.client_id_bytes)
+    if produce == NULL:
+        for index in range(count):
+            if version < 0:
+                queue_remove_flight(batches[index].queue, batches[index])
+                delivery_finish(&sender.delivery, batches[index], OUTCOME_NOT_WRITTEN, ERROR_UNSUPPORTED_FEATURE)
+            else:
+                delivery_lost(&sender.delivery, batches[index], -195, False)
+        return False
+    produce.sender = sender
+    produce.broker = to
+    produce.request.owner = produce
+    produce.request.timeout_ms = sender.settings.socket_timeout_ms
+    produce.request.on_response = _on_response
+    produce.request.on_failed = _on_failed
+    to.last_request_at_ns = now_ns
+    to.requests_in_flight += 1
+    sender.accumulator.counters.produce_requests += 1
+    sender.accumulator.counters.batches_sent += count
+    sender.accumulator.counters.produce_bytes += <int64_t>produce.request.total_bytes
+    connection_send(connection, &produce.request)
+    return True
+
+
+cdef bint _send_to(Sender* sender, BrokerSender* to, int64_t now_ns) noexcept nogil:
+    """Send what is ready for one broker; True when work was left for the next pass."""
+    cdef Connection* connection
+    cdef ProducerBatch* batches[BATCHES_PER_REQUEST_MAX]
+    cdef bint out_of_time = False
+    if to.ready_head == NULL:
+        to.is_due = False
+        return False
+    connection = connection_for(sender.transport, to.broker, ROLE_PRODUCE)
+    if connection != NULL and connection.state != CONNECTION_UP:
+        connection_want(connection)
+    elif connection != NULL:
+        while to.ready_head != NULL and to.requests_in_flight < sender.settings.in_flight_max:
+            if not _send_request(sender, to, connection, batches, now_ns) or connection.state != CONNECTION_UP:
+                break
+            if monotonic_ns() - now_ns > WORK_NS_MAX:
+                out_of_time = True
+                break
+    to.ready_head = to.ready_tail = NULL
+    to.is_due = False
+    return out_of_time
+
+
+cdef int64_t _expire_all(Sender* sender, int64_t now_ns) noexcept nogil:
+    cdef PartitionQueue* queue = sender.active
+    cdef Topic* topic
+    cdef int64_t deadline_ns = INT64_MAX
+    while queue != NULL:
+        deadline_ns = min(deadline_ns, delivery_expire(&sender.delivery, queue, now_ns))
+        queue = queue.next_active
+    acquire_nogil(&sender.topics.lock)
+    topic = sender.topics.head
+    release(&sender.topics.lock)
+    while topic != NULL:                   # topics are only ever added in front
+        deadline_ns = min(deadline_ns, _expire_waiting(sender, topic, now_ns))
+        topic = topic.next
+    return deadline_ns
+
+
+cdef int64_t _expire_waiting(Sender* sender, Topic* topic, int64_t now_ns) noexcept nogil:
+    cdef ProducerBatch* batch = NULL
+    cdef int64_t deadline_ns = INT64_MAX
+    if topic.table != NULL:
+        return deadline_ns
+    acquire_nogil(&topic.lock)
+    if topic.waiting_head != NULL:
+        deadline_ns = (<ProducerBatch*>topic.waiting_head).deadline_ns
+    release(&topic.lock)
+    if deadline_ns > now_ns:
+        return deadline_ns
+    # The oldest is over its time and nothing is known of the topic: the younger ones go with it.
+    delivery_fail_topic(&sender.delivery, topic, -192)
+    return INT64_MAX
+
+
+cdef int64_t sender_tick(void* owner, int64_t now_ns) noexcept nogil:
+    """Send what is due; returns when to look again."""
+    cdef Sender* sender = <Sender*>owner
+    cdef PartitionQueue* queue
+    cdef BrokerSender* to
+    cdef int32_t changes = load32(&sender.accumulator.changes)
+    cdef bint work_left = False
+    if now_ns >= sender.next_expiry_ns:
+        sender.next_expiry_ns = now_ns + EXPIRY_INTERVAL_NS
+        _expire_all(sender, now_ns)
+        sender.look_wanted = True
+    if changes == sender.changes_seen and not sender.look_wanted and now_ns < sender.next_look_ns:
+        return _next_wake(sender)
+    sender.changes_seen = changes
+    sender.look_wanted = False
+    _adopt_activated(sender)
+    _fail_orphans(sender)
+    sender.next_look_ns = _look_at_all(sender, now_ns)
+    queue = sender.active
+    while queue != NULL:
+        if queue.retry_head != NULL and queue.retry_at_ns > now_ns:
+            sender.next_look_ns = min(sender.next_look_ns, queue.retry_at_ns)
+        _mark_ready(sender, queue)
+        queue = queue.next_active
+    to = sender.brokers
+    while to != NULL:
+        if _send_to(sender, to, now_ns):
+            work_left = True
+        to = to.next
+    if work_left or sender.look_wanted:
+        sender.look_wanted = True
+        return now_ns
+    return _next_wake(sender)
+
+
+cdef int64_t _next_wake(Sender* sender) noexcept nogil:
+    # Deadlines are judged every 100 ms, but only while there is something that could expire.
+    if sender.accumulator.counters.records_outstanding > 0 or sender.active != NULL:
+        return min(sender.next_look_ns, sender.next_expiry_ns)
+    return sender.next_look_ns
+
+
+# --- answers --------------------------------------------------------------------------------------------
+
+cdef bint _is_for(ProducerBatch* batch, const PartitionAnswer* answer) noexcept nogil:
+    cdef Topic* topic = batch.topic
+    if batch.queue.partition.index != answer.partition:
+        return False
+    if answer.topic_name == NULL:
+        return memcmp(topic.topic_id, answer.topic_id, 16) == 0
+    return topic.name_bytes == answer.topic_name_bytes and \
+        memcmp(topic.name, answer.topic_name, answer.topic_name_bytes) == 0
+
+
+cdef void _on_answer(void* owner, const PartitionAnswer* answer) noexcept nogil:
+    """Find the batch that an answer is for (brokers answer in order, but need not) and deliver it."""
+    cdef ProduceRequest* produce = <ProduceRequest*>owner
+    cdef Sender* sender = <Sender*>produce.sender
+    cdef ProducerBatch* batch = NULL
+    cdef int32_t step, at = 0
+    for step in range(produce.batches_count):
+        at = (produce.answered_count + step) % produce.batches_count
+        if produce.batches[at] != NULL and _is_for(produce.batches[at], answer):
+            batch = produce.batches[at]
+            break
+    if batch == NULL:
+        return
+    produce.batches[at] = NULL
+    produce.answered_count += 1
+    batch.was_sent = True
+    if answer.leader_id != LEADER_UNKNOWN and answer.leader_epoch >= 0 \
+            and broker_find(sender.transport.view, answer.leader_id) != NULL:
+        view_set_leader(sender.transport.view, batch.queue.partition, answer.leader_id, answer.leader_epoch, False)
+    delivery_answer(&sender.delivery, batch, answer)
+
+
+cdef void _end_request(ProduceRequest* produce, int32_t error_code, bint maybe_sent) noexcept nogil:
+    """What the broker left unanswered is lost; the request itself goes."""
+    cdef Sender* sender = <Sender*>produce.sender
+    cdef int32_t index
+    for index in range(produce.batches_count):
+        if produce.batches[index] != NULL:
+            delivery_lost(&sender.delivery, produce.batches[index], error_code, maybe_sent)
+    (<BrokerSender*>produce.broker).requests_in_flight -= 1
+    sender.look_wanted = True
+    produce_request_free(produce)
+
+
+cdef void _end_unacknowledged(ProduceRequest* produce) noexcept nogil:
+    """acks=0: the bytes left; whether they were written, nobody says."""
+    cdef Sender* sender = <Sender*>produce.sender
+    cdef int32_t index
+    cdef ProducerBatch* batch
+    for index in range(produce.batches_count):
+        batch = produce.batches[index]
+        produce.batches[index] = NULL
+        queue_remove_flight(batch.queue, batch)
+        if batch.is_abandoned:
+            delivery_lost(&sender.delivery, batch, ERROR_NONE, True)
+        else:
+            delivery_finish(&sender.delivery, batch, OUTCOME_UNKNOWN, ERROR_NONE)
+
+
+cdef int _on_response(Request* request, Connection* connection, Frame* frame) noexcept nogil:
+    cdef ProduceRequest* produce = <ProduceRequest*>request.owner
+    cdef ProduceResponse response
+    if frame == NULL:
+        _end_unacknowledged(produce)
+        _end_request(produce, ERROR_NONE, True)
+        return 0
+    response.owner = produce
+    response.on_answer = NULL
+    response.on_endpoint = NULL
+    response.throttle_time_ms = 0
+    if produce_response_read(frame.data, frame.bytes, request.api_version, &response) != 0:
+        _end_request(produce, -199, True)
+        return -1
+    response.on_answer = _on_answer
+    produce_response_read(frame.data, frame.bytes, request.api_version, &response)
+    connection_mute(connection, response.throttle_time_ms)
+    _end_request(produce, -199, True)
+    return 0
+
+
+cdef void _on_failed(Request* request, Connection* connection, int error_code, bint maybe_sent) noexcept nogil:
+    _end_request(<ProduceRequest*>request.owner, error_code, maybe_sent)
+
+
+# --- topics and the end -----------------------------------------------------------------------------------
+
+cdef void sender_topic_replaced(Sender* sender, Topic* topic) noexcept nogil:
+    """The topic was deleted and made again: its partitions know none of our sequences (rule 7)."""
+    cdef PartitionQueue* queue
+    cdef int32_t index
+    acquire_nogil(&topic.lock)
+    for index in range(topic.partitions_made):
+        queue = <PartitionQueue*>topic.partitions[index].outbound
+        if queue != NULL:
+            sequences_forget(queue)
+    release(&topic.lock)
+    sender.look_wanted = True
+
+
+cdef void sender_fail_all(Sender* sender, int32_t error_code) noexcept nogil:
+    """The client is closing: end everything that waits. After the I/O thread has ended."""
+    cdef PartitionQueue* queue
+    cdef Topic* topic = sender.topics.head
+    _adopt_activated(sender)
+    _fail_orphans(sender)
+    queue = sender.active
+    while queue != NULL:
+        delivery_fail_queue(&sender.delivery, queue, error_code)
+        queue = queue.next_active
+    while topic != NULL:
+        delivery_fail_topic(&sender.delivery, topic, error_code)
+        topic = topic.next
+
+
+cdef void sender_destroy(Sender* sender) noexcept nogil:
+    """Free what the sender owns; every batch has ended by now."""
+    cdef BrokerSender* to = sender.brokers
+    cdef BrokerSender* following
+    cdef Topic* topic = sender.topics.head
+    cdef int32_t index
+    while to != NULL:
+        following = to.next
+        free(to)
+        to = following
+    sender.brokers = NULL
+    while topic != NULL:
+        for index in range(topic.partitions_made):
+            free(topic.partitions[index].outbound)
+            topic.partitions[index].outbound = NULL
+        topic = topic.next
+    compressor_free(&sender.compressor)
+    decompressor_free(&sender.delivery.decompressor)

@@ -1,0 +1,87 @@
+# Producer id, epoch and sequences: what lets the broker tell a repeat from a new batch.
+# in:  a batch about to be written for the first time; a partition that has fallen quiet
+# out: producer_id, producer_epoch, base_sequence on the batch; a raised epoch after a gap
+# thread and GIL: I/O thread, no GIL
+# next: sender writes the header; delivery reports what became of the batch
+# Source: KIP-98 (sequences), KIP-360 (raising the epoch); rules 1, 5, 6 and 7 of ARCHITECTURE.md.
+from fastkafka._core.completions cimport (
+    COMPLETION_PRODUCER_ID_WANTED, Completion, completion_new, completion_push, completion_text,
+)
+from fastkafka._core.layout cimport SEQUENCE_MASK
+from fastkafka._core.partition_queue cimport NO_SEQUENCE, queue_requeue
+
+
+cdef void _ask(ProducerIdentity* identity, const char* reason) noexcept nogil:
+    cdef Completion* completion
+    if identity.is_asked:
+        return
+    completion = completion_new(COMPLETION_PRODUCER_ID_WANTED, 0, NULL, 0)
+    if completion == NULL:
+        return
+    completion_text(completion, "%s", reason)
+    completion_push(identity.completions, completion)
+    identity.is_asked = True
+
+
+cdef void identity_renew(ProducerIdentity* identity, const char* reason) noexcept nogil:
+    """Give the producer id up and ask the control thread for another one."""
+    identity.producer_id = -1
+    _ask(identity, reason)
+
+
+cdef bint sequences_ready(ProducerIdentity* identity, PartitionQueue* queue) noexcept nogil:
+    """Say whether a new batch of this partition could be given its sequence now.
+
+    A partition keeps its id and epoch while anything of it is in flight or waits to be sent again;
+    only then does it take over what another partition's gap, or a new producer id, has brought.
+    """
+    if not identity.is_idempotent:
+        return True
+    if identity.producer_id < 0:
+        _ask(identity, "first batch")
+        return False
+    if queue.producer_id == identity.producer_id and queue.producer_epoch == identity.producer_epoch:
+        return True
+    if queue.flight_count != 0 or queue.retry_head != NULL:
+        return False
+    queue.producer_id = identity.producer_id
+    queue.producer_epoch = identity.producer_epoch
+    queue.next_sequence = 0
+    return True
+
+
+cdef void sequences_assign(ProducerIdentity* identity, PartitionQueue* queue, ProducerBatch* batch) noexcept nogil:
+    """Give a batch its place when it is first written; one that has a place keeps it (rule 1)."""
+    if not identity.is_idempotent or batch.base_sequence != NO_SEQUENCE:
+        return
+    batch.producer_id = queue.producer_id
+    batch.producer_epoch = queue.producer_epoch
+    batch.base_sequence = queue.next_sequence
+    batch.has_header = False
+    queue.next_sequence = (queue.next_sequence + batch.records_count) & SEQUENCE_MASK
+
+
+cdef void sequences_restart(ProducerIdentity* identity, PartitionQueue* queue) noexcept nogil:
+    """A quiet partition has a gap: raise the epoch, so that it may begin again at sequence 0 (rule 5).
+
+    The caller has taken out every batch that may have been written (rule 6); those left get new
+    sequences. Other partitions take the epoch over when they are quiet themselves.
+    """
+    queue_requeue(queue)
+    queue.has_gap = False
+    queue.restart_wanted = False
+    if queue.producer_id == identity.producer_id and queue.producer_epoch == identity.producer_epoch:
+        identity.counters.epoch_bumps += 1
+        if identity.producer_epoch < PRODUCER_EPOCH_MAX:
+            identity.producer_epoch += 1
+        else:
+            identity_renew(identity, "the producer epoch is used up")
+    # With nothing sequenced left, sequences_ready lets the partition take the new identity at once.
+    queue.producer_id = -1
+    queue.producer_epoch = -1
+
+
+cdef void sequences_forget(PartitionQueue* queue) noexcept nogil:
+    """The topic was deleted and made again: the new partition knows nothing of us (rule 7)."""
+    queue.restart_wanted = True
+    queue.proven_leader_id = -1

@@ -1,0 +1,44 @@
+"""The producer's native half: see _ext/producer_core.pyx."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fastkafka._core.client_core import ClientCore
+from fastkafka._core.message import Message
+from fastkafka.config import Resolved
+from fastkafka.errors import KafkaError
+
+_Bytes = bytes | bytearray | memoryview | str | None
+_Headers = Mapping[str, bytes | str | None] | list[tuple[str, bytes | str | None]] | None
+_Report = Callable[[KafkaError | None, Message], Any] | None
+
+class ProducerCore(ClientCore):
+    def configure_producer(self, settings: Resolved) -> None: ...
+    def produce(
+        self,
+        topic: str,
+        value: _Bytes = None,
+        key: _Bytes = None,
+        partition: int = -1,
+        callback: _Report = None,
+        on_delivery: _Report = None,
+        timestamp: int = 0,
+        headers: _Headers = None,
+    ) -> None: ...
+    def produce_many(
+        self,
+        topic: str,
+        values: Iterable[_Bytes],
+        keys: Iterable[_Bytes] | None = None,
+        headers: Iterable[_Headers] | None = None,
+        timestamps: Iterable[int] | None = None,
+        partition: int | None = None,
+        on_delivery: _Report = None,
+    ) -> int: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def poll(self, timeout: float | None = -1) -> int: ...
+    def flush(self, timeout: float | None = -1) -> int: ...
+    def post_event(self, call: Callable[[Any], Any], argument: object) -> None: ...
+    def serve_last(self) -> int: ...
+    def set_producer_id(self, producer_id: int, epoch: int) -> None: ...
