@@ -44,9 +44,9 @@ GET_OFFSET_SHELL = "org.apache.kafka.tools.GetOffsetShell"
 STORAGE_TOOL = "kafka.tools.StorageTool"
 
 # A test run that is killed must not leave brokers behind: when our end of the pipe closes, whatever
-# the reason, the processes named on it go. (PR_SET_PDEATHSIG looks at the thread that started the
-# process, and nodes are restarted from threads that end.)
-GUARD = 'while read -r pid; do pids="$pids $pid"; done; kill -9 $pids 2>/dev/null'
+# the reason, the processes named on it go, and their data ($0). (PR_SET_PDEATHSIG looks at the
+# thread that started the process, and nodes are restarted from threads that end.)
+GUARD = 'while read -r pid; do pids="$pids $pid"; done; kill -9 $pids 2>/dev/null; rm -rf "$0"'
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -240,7 +240,7 @@ class KafkaCluster:
             node = KafkaNode(index + 1, ports[index], ports[self.nodes + index], directory)
             self._members.append(node)
         self._guard = subprocess.Popen(
-            ["sh", "-c", GUARD], stdin=subprocess.PIPE, start_new_session=True
+            ["sh", "-c", GUARD, str(self.directory)], stdin=subprocess.PIPE, start_new_session=True
         )
         try:
             self._format_storage()
