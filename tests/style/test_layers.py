@@ -17,8 +17,8 @@ LAYERS: dict[str, str] = {
     "transport": "event_loop connection tls frame submissions",
     "outbound": "partitioner record_source record_batch_writer partition_queue accumulator"
     " sequences sender delivery produce_request produce_response",
-    "inbound": "fetch_position fetcher fetch_request fetch_response record_batch_reader"
-    " aborted_transactions fetched_records arrow_export",
+    "inbound": "fetch_position fetcher fetch_intake fetch_request fetch_response"
+    " record_batch_reader aborted_transactions fetched_records arrow_export",
     "faces": "message client_core producer_core consumer_core",
 }
 LAYER_OF = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
