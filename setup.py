@@ -68,6 +68,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # inbound
     "fetch_position": (),
     "fetcher": (),
+    "fetch_intake": (),
     "fetch_request": (),
     "fetch_response": (),
     "record_batch_reader": (),

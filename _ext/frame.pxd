@@ -36,6 +36,7 @@ cdef struct FramePool:
     size_t free_bytes
     size_t free_bytes_max
     int32_t frames_alive                   # atomic
+    int64_t held_bytes                     # atomic; fetched batches that only the application still holds
     int32_t is_orphan                      # the client is gone; the last frame frees the pool
 
 cdef struct FrameReader:

@@ -28,6 +28,9 @@ PROPERTIES: tuple[Property, ...] = (
              "Tell, by a Message with the error _PARTITION_EOF, that the end was reached.",
              CONSUMER),
     Property("check.crcs", "bool", True, "Check the CRC of each batch.", CONSUMER),
+    Property("max.decompressed.batch.bytes", "int", 134217728,
+             "Bytes that one record batch may have when it is decompressed.",
+             CONSUMER, minimum=1, maximum=INT_MAX),
     # how much to read
     Property("fetch.min.bytes", "int", 1,
              "Bytes that a broker waits for before it answers.",

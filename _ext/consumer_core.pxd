@@ -1,0 +1,35 @@
+# The native half of a Consumer: assignment, records for the application, and the control thread's answers.
+# in:  calls of the application (assign, seek, consume) and of the control thread (offsets, errors)
+# out: Messages; wishes to the fetcher
+# thread and GIL: Python methods with the GIL, which only waiting releases
+# next: fetcher fills the queue that consume() empties
+from libc.stdint cimport int32_t, int64_t
+from fastkafka._core.client_core cimport ClientCore
+from fastkafka._core.fetch_position cimport FetchPosition, StartAt
+from fastkafka._core.fetched_records cimport FetchedBatch
+from fastkafka._core.fetcher cimport Fetcher
+from fastkafka._core.message cimport Message
+
+cdef class ConsumerCore(ClientCore):
+    cdef Fetcher* fetcher
+    cdef FetchPosition* positions_made
+    cdef FetchedBatch* taken              # from the queue, in order; the first is being returned
+    cdef dict positions                   # (topic, partition) -> FetchPosition* as int
+    cdef list unreturned                  # Messages of a call that Ctrl-C ended; the next call returns them
+    cdef list events                      # (callback, argument): served by the next consume() or poll()
+    cdef bytes raw_client_id
+    cdef bint is_woken
+
+    cdef FetchPosition* position_of(self, str topic, int partition) except NULL
+    cdef FetchPosition* assigned_position(self, str topic, int partition) except NULL
+    cdef int wish(self, FetchPosition* position, StartAt start_at, int64_t offset, int32_t leader_epoch) except -1
+    cdef int serve_events(self) except -1
+    cdef int drop_overtaken(self) except -1
+    cdef FetchedBatch* next_batch(self) noexcept
+    cdef void finish_batch(self) noexcept
+    cdef int fill(self, list messages, Py_ssize_t limit) except -1
+    cdef Message error_message(self, FetchedBatch* batch)
+    cdef void let_go_of_all(self) noexcept
+    cdef int _go_on(self, FetchPosition* position) except -1
+    cdef int _answer_offset(self, str topic, int partition, int32_t fetch_generation, int64_t offset,
+                            int32_t leader_epoch, int32_t error_code, bytes text) except -1

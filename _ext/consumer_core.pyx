@@ -1,0 +1,496 @@
+# The native half of a Consumer: assignment, records for the application, and the control thread's answers.
+# in:  calls of the application (assign, seek, consume) and of the control thread (offsets, errors)
+# out: Messages; wishes to the fetcher
+# thread and GIL: Python methods with the GIL, which only waiting releases
+# next: fetcher fills the queue that consume() empties
+# What is marked "application" in FetchPosition, and `taken`, belong to whoever holds the GIL.
+from fastkafka.errors import KafkaError, KafkaException, StateError
+
+from libc.stdio cimport snprintf
+from libc.stdlib cimport calloc, free
+from fastkafka._core.atomic cimport add32, load32, load64, store32
+from fastkafka._core.clock cimport NS_PER_MS
+from fastkafka._core.connection cimport transport_close_all
+from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
+from fastkafka._core.fetch_position cimport (
+    FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_STOPPED, OFFSET_UNKNOWN, PositionWish, START_AT_EARLIEST,
+    START_AT_LATEST, START_AT_OFFSET, START_AT_RESET, START_WHERE_IT_WAS, position_new,
+)
+from fastkafka._core.fetched_records cimport EVENT_TEXT_BYTES, fetched_let_go, fetched_take_all
+from fastkafka._core.fetcher cimport (
+    fetcher_apply, fetcher_destroy, fetcher_give_room, fetcher_offset_failed, fetcher_offset_found, fetcher_on_closed,
+    fetcher_on_leader_changed, fetcher_on_topic_failed, fetcher_on_topic_replaced, fetcher_on_up, fetcher_tick,
+)
+from fastkafka._core.lock cimport signal_raise, signal_read
+from fastkafka._core.message cimport message_of_error, messages_extend
+from fastkafka._core.submissions cimport Submission, submission_new
+from fastkafka._core.topics cimport Partition, topic_partition
+from fastkafka._core.waiter cimport deadline_after, wait_for
+
+cdef enum:
+    OFFSET_END = -1
+    OFFSET_BEGINNING = -2
+    OFFSET_STORED = -1000
+    MESSAGES_MAX = 1000000                # of one consume(), as confluent_kafka
+
+_STATE_NAMES = {
+    FETCH_NEEDS_OFFSET: "waits for an offset to start at",
+    FETCH_FETCHING: "fetching",
+    FETCH_BACKING_OFF: "backing off",
+    FETCH_STOPPED: "stopped by an error; seek to go on",
+}
+
+
+# --- submissions ----------------------------------------------------------------------------------
+
+cdef struct WishSubmission:
+    Submission submission
+    PositionWish wish
+
+cdef struct OffsetSubmission:             # the control thread's answer to offset_wanted
+    Submission submission
+    FetchPosition* position
+    int32_t fetch_generation
+    int64_t offset
+    int32_t leader_epoch
+    int32_t error_code
+    char text[EVENT_TEXT_BYTES]
+
+
+cdef void _apply_wish(Submission* submission, void* owner) noexcept nogil:
+    fetcher_apply(<Fetcher*>submission.subject, &(<WishSubmission*>submission).wish)
+    free(submission)
+
+
+cdef void _apply_offset(Submission* submission, void* owner) noexcept nogil:
+    cdef OffsetSubmission* whole = <OffsetSubmission*>submission
+    if whole.error_code != 0:
+        fetcher_offset_failed(<Fetcher*>submission.subject, whole.position, whole.fetch_generation,
+                              whole.error_code, whole.text)
+    else:
+        fetcher_offset_found(<Fetcher*>submission.subject, whole.position, whole.fetch_generation,
+                             whole.offset, whole.leader_epoch)
+    free(whole)
+
+
+cdef StartAt _start_at(int64_t offset) except *:
+    """Turn confluent's logical offsets into where to start."""
+    if offset >= 0:
+        return START_AT_OFFSET
+    if offset == OFFSET_BEGINNING:
+        return START_AT_EARLIEST
+    if offset == OFFSET_END:
+        return START_AT_LATEST
+    if offset == OFFSET_STORED or offset == OFFSET_UNKNOWN:
+        return START_AT_RESET
+    raise KafkaException(KafkaError(
+        KafkaError._INVALID_ARG, f"offset {offset}: 0 or above, or one of OFFSET_BEGINNING, OFFSET_END, OFFSET_STORED"))
+
+
+cdef class ConsumerCore(ClientCore):
+    """The native half of a Consumer.
+
+    Thread: any that holds the GIL; consume() and poll() release it only while they wait
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        cdef Fetcher* fetcher = <Fetcher*>calloc(1, sizeof(Fetcher))
+        if fetcher == NULL:
+            raise MemoryError
+        self.fetcher = fetcher
+        self.positions = {}
+        self.unreturned = []
+        self.events = []
+        fetcher.transport = &self.state.transport
+        fetcher.decoder.pool = self.state.transport.frames
+        self.state.transport.owner = fetcher
+        self.state.transport.on_up = fetcher_on_up
+        self.state.transport.on_closed = fetcher_on_closed
+        self.state.view.owner = fetcher
+        self.state.view.on_leader_changed = fetcher_on_leader_changed
+        self.state.view.on_topic_failed = fetcher_on_topic_failed
+        self.state.view.on_topic_replaced = fetcher_on_topic_replaced
+        loop_add_tick(&self.state.loop, fetcher_tick, fetcher)
+
+    def configure(self, settings):
+        """Take over the configuration.
+
+        Args: settings: fastkafka.config.Resolved of a consumer
+        """
+        cdef Fetcher* fetcher = self.fetcher
+        self.configure_transport(settings)
+        self.raw_client_id = self.client_id.encode()[:32767]
+        fetcher.settings.request.client_id = self.raw_client_id
+        fetcher.settings.request.client_id_bytes = <short>len(self.raw_client_id)
+        fetcher.settings.request.max_wait_ms = settings["fetch.wait.max.ms"]
+        fetcher.settings.request.min_bytes = settings["fetch.min.bytes"]
+        fetcher.settings.request.max_bytes = max(settings["fetch.max.bytes"], 1)
+        fetcher.settings.request.partition_max_bytes = settings["max.partition.fetch.bytes"]
+        fetcher.settings.request.session_epoch = -1
+        fetcher.settings.read_committed = settings["isolation.level"] == "read_committed"
+        fetcher.settings.request.isolation_level = 1 if fetcher.settings.read_committed else 0
+        fetcher.settings.partition_eof = settings["enable.partition.eof"]
+        fetcher.settings.request_timeout_ms = settings["socket.timeout.ms"]
+        fetcher.settings.error_backoff_ns = max(settings["fetch.error.backoff.ms"], 1) * NS_PER_MS
+        fetcher.settings.metadata_backoff_ns = max(settings["retry.backoff.ms"], 1) * NS_PER_MS
+        fetcher.settings.queued_bytes_max = settings["queued.max.messages.kbytes"] * 1024
+        fetcher.share_bytes = fetcher.settings.queued_bytes_max
+        fetcher.decoder.check_crcs = settings["check.crcs"]
+        fetcher.decoder.decompressed_bytes_max = settings["max.decompressed.batch.bytes"]
+
+    # --- life ---
+
+    def stop(self):
+        """End the I/O thread, wake whoever waits, and give back what was not returned."""
+        ClientCore.stop(self)
+        if not self.state.is_forked:
+            self.let_go_of_all()
+            signal_raise(&self.fetcher.queue.arrived)
+
+    cdef void let_go_of_all(self) noexcept:
+        cdef FetchedBatch* batch = self.taken
+        cdef FetchedBatch* following
+        cdef int turn
+        for turn in range(2):
+            while batch != NULL:
+                following = batch.next
+                fetcher_give_room(self.fetcher, batch.position, batch.queued_bytes)
+                fetched_let_go(batch)
+                batch = following
+            self.taken = NULL
+            batch = fetched_take_all(&self.fetcher.queue)
+
+    def __dealloc__(self):
+        cdef FetchPosition* position = self.positions_made
+        cdef FetchPosition* following
+        if self.fetcher == NULL or self.state == NULL or self.state.is_forked:
+            return
+        if self.state.loop.is_running:
+            with nogil:
+                loop_stop(&self.state.loop)
+                transport_close_all(&self.state.transport)
+        self.let_go_of_all()
+        fetcher_destroy(self.fetcher)
+        while position != NULL:
+            following = position.made_before
+            free(position)
+            position = following
+        free(self.fetcher)
+        self.fetcher = NULL
+
+    # --- assignment ---
+
+    cdef FetchPosition* position_of(self, str topic, int partition) except NULL:
+        """Return the position of a partition, made on first use. It lives as long as the client."""
+        cdef object address = self.positions.get((topic, partition))
+        cdef Partition* found
+        cdef FetchPosition* position
+        if address is not None:
+            return <FetchPosition*><size_t>address
+        found = topic_partition(self.topic_named(topic), partition)
+        if found == NULL:
+            raise KafkaException(KafkaError(
+                KafkaError._INVALID_ARG, f"{topic} [{partition}]: partitions are numbered from 0 to 999999"))
+        position = position_new(found)
+        if position == NULL:
+            raise MemoryError
+        key = (topic, partition)
+        self.positions[key] = <size_t>position
+        position.topic_name = <void*>topic           # the key of `positions` keeps it
+        position.made_before = self.positions_made
+        self.positions_made = position
+        found.inbound = position
+        return position
+
+    cdef FetchPosition* assigned_position(self, str topic, int partition) except NULL:
+        cdef object address
+        cdef FetchPosition* position = NULL
+        self.check_usable()
+        address = self.positions.get((topic, partition))
+        if address is not None:
+            position = <FetchPosition*><size_t>address
+        if position == NULL or not position.is_assigned:
+            raise StateError(f"{topic} [{partition}] is not assigned to this consumer")
+        return position
+
+    cdef int wish(self, FetchPosition* position, StartAt start_at, int64_t offset, int32_t leader_epoch) except -1:
+        """Submit what is wanted of a partition now, and drop what was fetched for the wish before."""
+        cdef WishSubmission* whole = <WishSubmission*>submission_new(_apply_wish, sizeof(WishSubmission))
+        if whole == NULL:
+            raise MemoryError
+        whole.submission.subject = self.fetcher
+        whole.wish.position = position
+        whole.wish.is_assigned = position.is_assigned
+        whole.wish.is_paused = position.is_paused_by_application
+        whole.wish.start_at = start_at
+        whole.wish.offset = offset
+        whole.wish.leader_epoch = leader_epoch
+        whole.wish.application_generation = add32(&position.application_generation, 1)
+        self.submit_to_loop(&whole.submission)
+        return self.drop_overtaken()
+
+    cdef int drop_overtaken(self) except -1:
+        """Let go of everything that was published before the last wish of its partition."""
+        cdef FetchedBatch* batch
+        cdef FetchedBatch* following
+        cdef FetchedBatch** place = &self.taken
+        while place[0] != NULL:
+            place = &place[0].next
+        place[0] = fetched_take_all(&self.fetcher.queue)
+        place = &self.taken
+        while place[0] != NULL:
+            batch = place[0]
+            if batch.application_generation == load32(&batch.position.application_generation):
+                place = &batch.next
+                continue
+            following = batch.next
+            fetcher_give_room(self.fetcher, batch.position, batch.queued_bytes)
+            fetched_let_go(batch)
+            place[0] = following
+        return 0
+
+    def assign_partition(self, str topic, int partition, int64_t offset, int32_t leader_epoch=-1):
+        """Begin to fetch a partition, at an offset or at one of OFFSET_*."""
+        cdef StartAt start_at = _start_at(offset)
+        cdef FetchPosition* position
+        self.check_usable()
+        position = self.position_of(topic, partition)
+        position.is_assigned = True
+        position.is_paused_by_application = False
+        position.position = position.stored_offset = OFFSET_UNKNOWN
+        position.position_leader_epoch = -1
+        self.want_topic(topic)
+        self.wish(position, start_at, offset, leader_epoch)
+
+    def unassign_partition(self, str topic, int partition):
+        """Fetch it no more; what was fetched and not returned is dropped."""
+        cdef FetchPosition* position = self.assigned_position(topic, partition)
+        position.is_assigned = False
+        position.is_paused_by_application = False
+        position.position = OFFSET_UNKNOWN
+        self._forget_unreturned(topic, partition)
+        self.wish(position, START_AT_RESET, OFFSET_UNKNOWN, -1)
+
+    def _forget_unreturned(self, str topic, int partition):
+        if self.unreturned:
+            self.unreturned = [
+                message for message in self.unreturned
+                if message.topic() != topic or message.partition() != partition]
+
+    def assigned_partitions(self):
+        """Return [(topic, partition)] of the assignment, in the order of first use."""
+        cdef list found = []
+        for key, address in self.positions.items():
+            if (<FetchPosition*><size_t>address).is_assigned:
+                found.append(key)
+        return found
+
+    def seek_partition(self, str topic, int partition, int64_t offset, int32_t leader_epoch=-1):
+        """Go on at another offset. Nothing that was fetched before is returned afterwards."""
+        cdef FetchPosition* position = self.assigned_position(topic, partition)
+        cdef StartAt start_at = _start_at(offset)
+        self._forget_unreturned(topic, partition)
+        position.position = OFFSET_UNKNOWN
+        self.wish(position, start_at, offset, leader_epoch)
+
+    def pause_partition(self, str topic, int partition):
+        """Return nothing more of it until resume_partition; what was fetched is fetched again then."""
+        cdef FetchPosition* position = self.assigned_position(topic, partition)
+        if not position.is_paused_by_application:
+            position.is_paused_by_application = True
+            self._go_on(position)
+
+    def resume_partition(self, str topic, int partition):
+        """Go on where pause_partition stopped."""
+        cdef FetchPosition* position = self.assigned_position(topic, partition)
+        if position.is_paused_by_application:
+            position.is_paused_by_application = False
+            self._go_on(position)
+
+    cdef int _go_on(self, FetchPosition* position) except -1:
+        if position.position == OFFSET_UNKNOWN:
+            return self.wish(position, START_WHERE_IT_WAS, OFFSET_UNKNOWN, -1)
+        return self.wish(position, START_AT_OFFSET, position.position, position.position_leader_epoch)
+
+    def partition_position(self, str topic, int partition):
+        """Return the next offset to return, or OFFSET_INVALID while nothing was returned."""
+        cdef object address = self.positions.get((topic, partition))
+        self.check_usable()
+        return OFFSET_UNKNOWN if address is None else (<FetchPosition*><size_t>address).position
+
+    def cached_watermarks(self, str topic, int partition):
+        """Return (log start offset, high watermark) as the last fetch said, or OFFSET_INVALID for each."""
+        cdef object address = self.positions.get((topic, partition))
+        cdef FetchPosition* position
+        self.check_usable()
+        if address is None:
+            return (OFFSET_UNKNOWN, OFFSET_UNKNOWN)
+        position = <FetchPosition*><size_t>address
+        return (load64(&position.log_start_offset), load64(&position.high_watermark))
+
+    def partition_state(self, str topic, int partition):
+        """Say what a partition does or waits for, in words."""
+        cdef FetchPosition* position = self.assigned_position(topic, partition)
+        return "paused" if position.is_paused_by_application else _STATE_NAMES.get(position.state, "being assigned")
+
+    # --- the control thread's answers ---
+
+    def set_fetch_offset(self, str topic, int partition, int32_t fetch_generation, int64_t offset, int32_t leader_epoch):
+        """Answer offset_wanted. Nothing happens when that generation is over."""
+        self._answer_offset(topic, partition, fetch_generation, offset, leader_epoch, 0, b"")
+
+    def set_partition_error(self, str topic, int partition, int32_t fetch_generation, int32_t error_code, str text):
+        """Answer offset_wanted: there is no offset. The application gets a Message with this error."""
+        self._answer_offset(topic, partition, fetch_generation, OFFSET_UNKNOWN, -1, error_code, text.encode())
+
+    cdef int _answer_offset(self, str topic, int partition, int32_t fetch_generation, int64_t offset,
+                            int32_t leader_epoch, int32_t error_code, bytes text) except -1:
+        cdef FetchPosition* position = self.position_of(topic, partition)
+        cdef OffsetSubmission* whole = <OffsetSubmission*>submission_new(_apply_offset, sizeof(OffsetSubmission))
+        if whole == NULL:
+            raise MemoryError
+        whole.submission.subject = self.fetcher
+        whole.position = position
+        whole.fetch_generation = fetch_generation
+        whole.offset = offset
+        whole.leader_epoch = leader_epoch
+        whole.error_code = error_code
+        snprintf(whole.text, sizeof(whole.text), "%s", <const char*>text)
+        return self.submit_to_loop(&whole.submission)
+
+    # --- records ---
+
+    cdef FetchedBatch* next_batch(self) noexcept:
+        """Return the first batch that has something to return, or NULL."""
+        cdef FetchedBatch* batch
+        while True:
+            batch = self.taken
+            if batch == NULL:
+                self.taken = batch = fetched_take_all(&self.fetcher.queue)
+                if batch == NULL:
+                    return NULL
+            if batch.application_generation == load32(&batch.position.application_generation):
+                if batch.error_code != 0 or batch.entry_index < batch.entries_count:
+                    return batch
+                batch.position.position = batch.next_offset
+            self.finish_batch()
+
+    cdef void finish_batch(self) noexcept:
+        """Let go of the first batch, and give its room back to the fetcher."""
+        cdef FetchedBatch* batch = self.taken
+        self.taken = batch.next
+        fetcher_give_room(self.fetcher, batch.position, batch.queued_bytes)
+        fetched_let_go(batch)
+
+    cdef int fill(self, list messages, Py_ssize_t limit) except -1:
+        """Append what is there, up to `limit` messages in all."""
+        cdef FetchedBatch* batch
+        cdef FetchPosition* position
+        cdef int32_t count
+        while len(messages) < limit:
+            batch = self.next_batch()
+            if batch == NULL:
+                return 0
+            if batch.error_code != 0:
+                messages.append(self.error_message(batch))
+                self.finish_batch()
+                continue
+            position = batch.position
+            count = <int32_t>min(<Py_ssize_t>(batch.entries_count - batch.entry_index), limit - len(messages))
+            messages_extend(messages, <object>position.topic_name, position.partition.index, batch.leader_epoch,
+                            batch.timestamp_type, &batch.pin, batch.records, batch.records_bytes,
+                            batch.entries + batch.entry_index, count)
+            batch.entry_index += count
+            position.position = batch.entries[batch.entry_index - 1].offset + 1
+            position.position_leader_epoch = batch.leader_epoch
+            if batch.entry_index == batch.entries_count:
+                position.position = batch.next_offset
+                self.finish_batch()
+        return 0
+
+    cdef Message error_message(self, FetchedBatch* batch):
+        cdef object error = KafkaError(batch.error_code)
+        cdef str text = batch.text.decode("utf-8", "replace")
+        if text:
+            # What a broker said is a number so far; the table has its words.
+            error = KafkaError(batch.error_code, f"{text}: {error.str()}" if batch.error_code > 0 else text)
+        return message_of_error(<object>batch.position.topic_name, batch.position.partition.index,
+                                batch.error_offset, error)
+
+    def consume(self, Py_ssize_t num_messages=1, double timeout=-1.0):
+        """Return up to `num_messages` Messages: as soon as there are so many, else what came within `timeout` seconds.
+
+        Errors of partitions come as Messages whose error() is set. A negative timeout waits for ever.
+        Raises:  ValueError; ClosedError; what a signal handler raised (no Message is lost: the next call has them)
+        Thread:  any; the GIL is released only while waiting
+        """
+        cdef list messages
+        cdef int64_t deadline_ns
+        cdef int32_t seen
+        if not 0 <= num_messages <= MESSAGES_MAX:
+            raise ValueError("num_messages must be between 0 and 1000000 (1M)")
+        self.check_usable()
+        deadline_ns = deadline_after(timeout)
+        messages = self.unreturned[:num_messages]
+        del self.unreturned[:num_messages]
+        while True:
+            seen = signal_read(&self.fetcher.queue.arrived)
+            if self.events:
+                self.serve_events()
+            self.fill(messages, num_messages)
+            if len(messages) >= num_messages or self.is_woken:
+                self.is_woken = False
+                return messages
+            try:
+                if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
+                    return messages
+                self.check_usable()
+            except BaseException:
+                self.unreturned = messages + self.unreturned
+                raise
+
+    def poll(self, double timeout=-1.0):
+        """Return one Message, or None when none came within `timeout` seconds (negative: wait for ever)."""
+        cdef list messages = []
+        cdef int64_t deadline_ns = -1
+        cdef int32_t seen
+        self.check_usable()
+        if self.unreturned:
+            return self.unreturned.pop(0)
+        while True:
+            seen = signal_read(&self.fetcher.queue.arrived)
+            if self.events:
+                self.serve_events()
+            self.fill(messages, 1)
+            if messages:
+                return messages[0]
+            if self.is_woken:
+                self.is_woken = False
+                return None
+            if deadline_ns < 0:
+                deadline_ns = deadline_after(timeout)
+            if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
+                return None
+            self.check_usable()
+
+    def post_event(self, callback, argument):
+        """Have the next, or the waiting, consume() or poll() call `callback(argument)` in its own thread."""
+        self.events.append((callback, argument))
+        signal_raise(&self.fetcher.queue.arrived)
+
+    cdef int serve_events(self) except -1:
+        while self.events:
+            callback, argument = self.events.pop(0)
+            callback(argument)
+        return 0
+
+    def wakeup(self):
+        """End a consume() or poll() that waits in another thread, now or, when none does, the next one."""
+        self.is_woken = True
+        signal_raise(&self.fetcher.queue.arrived)
+
+    def counters(self):
+        """Return every counter of the core, by name (see counters.pxd)."""
+        self.state.counters.fetched_queue_bytes = load64(&self.fetcher.queued_bytes)
+        self.state.counters.held_bytes = load64(&self.state.transport.frames.held_bytes)
+        return ClientCore.counters(self)

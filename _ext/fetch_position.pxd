@@ -1,0 +1,76 @@
+# Where a partition is read: what to fetch next, what the application has seen, and why nothing is fetched.
+# in:  wishes of the application (start, pause, seek), offsets from the control thread, batches from the fetcher
+# out: whether it may be fetched now, and from where
+# thread and GIL: as marked; no GIL
+# next: fetcher asks and advances it; consumer_core returns its records
+from libc.stdint cimport int32_t, int64_t
+from fastkafka._core.topics cimport Partition
+
+cdef enum:
+    OFFSET_UNKNOWN = -1001
+
+cdef enum FetchState:
+    FETCH_IDLE                            # not assigned
+    FETCH_NEEDS_OFFSET                    # waits for the control thread
+    FETCH_FETCHING
+    FETCH_BACKING_OFF                     # until retry_at_ns
+    FETCH_STOPPED                         # an error that only a seek ends
+
+cdef enum StartAt:
+    START_AT_OFFSET
+    START_AT_EARLIEST
+    START_AT_LATEST
+    START_AT_RESET                        # as auto.offset.reset says
+    START_WHERE_IT_WAS                    # pause and resume before anything was returned
+
+cdef struct FetchPosition:                # made once per partition, lives as long as the client
+    FetchPosition* next                   # I/O thread: the assigned ones, partitions of a topic together
+    FetchPosition* made_before            # every one, for the client's end
+    Partition* partition
+    void* topic_name                      # PyObject*, a str that the consumer keeps
+    # I/O thread
+    FetchState state
+    StartAt start_at
+    bint is_paused
+    bint is_asked                         # the control thread looks for an offset
+    int32_t fetch_generation              # raised whenever what is under way no longer counts
+    int32_t generation_applied            # application_generation of the last wish
+    int64_t fetch_offset
+    int64_t start_offset                  # where the last start began; OFFSET_UNKNOWN while not known
+    int32_t leader_epoch                  # of the last batch fetched
+    int32_t damaged_in_a_row
+    int32_t last_error_code               # told to the application once in a row
+    int64_t retry_at_ns
+    int64_t metadata_at_ns                # when to ask again for its leader
+    int64_t end_told_at                   # fetch_offset for which _PARTITION_EOF was told
+    # any thread, atomic
+    int32_t application_generation        # raised by assign, unassign, seek, pause and resume
+    int32_t waits_for_room
+    int64_t queued_bytes
+    int64_t high_watermark
+    int64_t last_stable_offset
+    int64_t log_start_offset
+    # application, with the GIL
+    bint is_assigned
+    bint is_paused_by_application
+    int64_t position                      # the next offset to return
+    int32_t position_leader_epoch
+    int64_t stored_offset                 # to commit
+    int32_t stored_leader_epoch
+
+cdef struct PositionWish:                 # what the application wants of a partition, whole
+    FetchPosition* position
+    bint is_assigned
+    bint is_paused
+    StartAt start_at
+    int64_t offset
+    int32_t leader_epoch
+    int32_t application_generation
+
+cdef FetchPosition* position_new(Partition* partition) noexcept nogil
+cdef void position_apply(FetchPosition* position, PositionWish* wish) noexcept nogil
+cdef void position_find_again(FetchPosition* position, StartAt start_at) noexcept nogil
+cdef bint position_found(FetchPosition* position, int32_t fetch_generation, int64_t offset, int32_t leader_epoch) noexcept nogil
+cdef void position_back_off(FetchPosition* position, int64_t retry_at_ns) noexcept nogil
+cdef void position_fetch_again(FetchPosition* position, int64_t offset, int64_t retry_at_ns) noexcept nogil
+cdef bint position_has_room(FetchPosition* position, int64_t share_bytes) noexcept nogil

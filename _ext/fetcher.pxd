@@ -1,0 +1,77 @@
+# Fetching: one request in flight per broker, the next one sent before the last is decoded.
+# in:  wishes and offsets (through submissions), leaders, room in the application's queue, responses
+# out: fetched batches and events in the queue; wishes to the control thread
+# thread and GIL: I/O thread, no GIL; fetcher_give_room and what is marked from an application thread
+# next: fetch_request -> connection; fetch_response -> fetched_records -> consumer_core
+from libc.stdint cimport int16_t, int32_t, int64_t
+from fastkafka._core.aborted_transactions cimport AbortedTransactions
+from fastkafka._core.buffer cimport Bytes
+from fastkafka._core.cluster_view cimport Broker
+from fastkafka._core.connection cimport Connection, Request, Transport
+from fastkafka._core.fetch_position cimport FetchPosition, PositionWish
+from fastkafka._core.fetch_request cimport FetchRequestSettings, FetchTarget
+from fastkafka._core.fetched_records cimport BatchDecoder, FetchedQueue, UndecodedBatch
+from fastkafka._core.tls cimport iovec
+from fastkafka._core.topics cimport Partition, Topic
+
+cdef struct FetchSettings:
+    FetchRequestSettings request
+    int32_t request_timeout_ms
+    int64_t error_backoff_ns
+    int64_t metadata_backoff_ns
+    int64_t queued_bytes_max              # of all partitions together
+    bint read_committed
+    bint partition_eof
+
+cdef struct BrokerFetcher:
+    BrokerFetcher* next
+    Fetcher* fetcher
+    Broker* broker
+    Request request
+    iovec part
+    Bytes encoded
+    FetchTarget* targets
+    int32_t target_count
+    int32_t target_capacity
+    int32_t first_target                  # rotates, so that no partition is always asked last
+    bint in_flight
+    bint is_wanted                        # some partition of it may be fetched
+    int64_t retry_at_ns
+
+cdef struct Fetcher:
+    Transport* transport
+    FetchSettings settings
+    BatchDecoder decoder
+    FetchedQueue queue                    # to the application
+    FetchPosition* positions              # assigned, partitions of a topic together
+    int32_t position_count
+    BrokerFetcher* brokers
+    AbortedTransactions aborted
+    UndecodedBatch* undecoded_head        # fetched, not decoded yet, in order
+    UndecodedBatch* undecoded_tail
+    UndecodedBatch* undecoded_free
+    int64_t next_at_ns                    # when time alone changes something
+    int32_t is_changed                    # atomic; look at everything in the next pass
+    int32_t waits_for_room                # atomic
+    int64_t queued_bytes                  # atomic; undecoded and in the queue
+    int64_t share_bytes                   # of one partition; I/O thread writes, relaxed
+
+cdef int64_t fetcher_tick(void* owner, int64_t now_ns) noexcept nogil
+cdef void fetcher_apply(Fetcher* fetcher, PositionWish* wish) noexcept nogil
+cdef void fetcher_offset_found(Fetcher* fetcher, FetchPosition* position, int32_t fetch_generation,
+                               int64_t offset, int32_t leader_epoch) noexcept nogil
+cdef void fetcher_offset_failed(Fetcher* fetcher, FetchPosition* position, int32_t fetch_generation,
+                                int32_t error_code, const char* text) noexcept nogil
+cdef void fetcher_give_room(Fetcher* fetcher, FetchPosition* position, int64_t bytes) noexcept nogil
+cdef void fetcher_on_leader_changed(void* owner, Partition* partition) noexcept nogil
+cdef void fetcher_on_topic_failed(void* owner, Topic* topic) noexcept nogil
+cdef void fetcher_on_topic_replaced(void* owner, Topic* topic) noexcept nogil
+cdef void fetcher_on_up(void* owner, Connection* connection) noexcept nogil
+cdef void fetcher_on_closed(void* owner, Connection* connection) noexcept nogil
+cdef void fetcher_destroy(Fetcher* fetcher) noexcept nogil
+cdef void fetcher_charge(Fetcher* fetcher, FetchPosition* position, int64_t bytes) noexcept nogil
+cdef void fetcher_want_leader(Fetcher* fetcher, FetchPosition* position, const char* why) noexcept nogil
+cdef void fetcher_tell(Fetcher* fetcher, FetchPosition* position, int32_t error_code, int64_t offset,
+                       const char* text) noexcept nogil
+cdef void fetcher_tell_error(Fetcher* fetcher, FetchPosition* position, int32_t error_code, int64_t offset,
+                             const char* text) noexcept nogil

@@ -1,0 +1,522 @@
+# Fetching: one request in flight per broker, the next one sent before the last is decoded.
+# in:  wishes and offsets (through submissions), leaders, room in the application's queue, responses
+# out: fetched batches and events in the queue; wishes to the control thread
+# thread and GIL: I/O thread, no GIL; fetcher_give_room and what is marked from an application thread
+# next: fetch_request -> connection; fetch_response -> fetched_records -> consumer_core
+# A response counts for a partition only if it answers the fetch_offset and fetch_generation of now:
+# that drops what a seek overtook, and the second of two answers when a leader moved in between.
+from libc.stdint cimport INT64_MAX, uint8_t
+from libc.stdio cimport snprintf
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcmp, memcpy, memset
+from fastkafka._core.atomic cimport add64, exchange32, full_fence, load32, load64, store32, store64_relaxed
+from fastkafka._core.aborted_transactions cimport aborted_free
+from fastkafka._core.buffer cimport bytes_free
+from fastkafka._core.cluster_view cimport ROLE_FETCH, broker_find
+from fastkafka._core.completions cimport (
+    COMPLETION_METADATA_WANTED, COMPLETION_OFFSET_WANTED, Completion, completion_new, completion_push, completion_text,
+)
+from fastkafka._core.connection cimport (
+    CONNECTION_UP, connection_for, connection_mute, connection_send, connection_version, connection_want,
+)
+from fastkafka._core.event_loop cimport loop_wake
+from fastkafka._core.fetch_position cimport (
+    FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_IDLE, FETCH_NEEDS_OFFSET, FETCH_STOPPED, START_AT_EARLIEST,
+    START_AT_LATEST, START_AT_RESET, position_apply, position_find_again, position_found, position_has_room,
+)
+from fastkafka._core.fetch_request cimport (
+    API_FETCH, FETCH_VERSION_MAX, FETCH_VERSION_MIN, FETCH_VERSION_NAMES_MAX, fetch_request_encode,
+)
+from fastkafka._core.fetch_response cimport (
+    FETCH_RESPONSE_END, FETCH_RESPONSE_PARTITION, FetchResponse, FetchedPartition, fetch_response_begin,
+    fetch_response_next,
+)
+from fastkafka._core.fetch_intake cimport intake_decode_some, intake_partition
+from fastkafka._core.fetched_records cimport EVENT_TEXT_BYTES, FetchedBatch, decoder_free, fetched_event, fetched_push
+from fastkafka._core.frame cimport Frame, frame_release
+from fastkafka._core.log_ring cimport LOG_INFO, LOG_WARNING, log_push
+
+cdef enum:
+    # errors/codes.py has the texts
+    ERROR_UNSUPPORTED_FEATURE = -165
+    ERROR_AUTO_OFFSET_RESET = -140
+
+
+cdef inline void _changed(Fetcher* fetcher) noexcept nogil:
+    store32(&fetcher.is_changed, 1)
+
+
+cdef inline int64_t _now_ns(Fetcher* fetcher) noexcept nogil:
+    return fetcher.transport.loop.now_ns
+
+
+# --- what the application and the control thread want -----------------------------------------------
+
+cdef void _link(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
+    """Add to the assigned ones, behind a partition of the same topic where there is one."""
+    cdef FetchPosition** place = &fetcher.positions
+    while place[0] != NULL and place[0].partition.topic != position.partition.topic:
+        place = &place[0].next
+    if place[0] != NULL:
+        place = &place[0].next
+    position.next = place[0]
+    place[0] = position
+    fetcher.position_count += 1
+
+
+cdef void _unlink(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
+    cdef FetchPosition** place = &fetcher.positions
+    while place[0] != NULL and place[0] != position:
+        place = &place[0].next
+    if place[0] != NULL:
+        place[0] = position.next
+        fetcher.position_count -= 1
+
+
+cdef void fetcher_apply(Fetcher* fetcher, PositionWish* wish) noexcept nogil:
+    """Take over what the application wants of one partition."""
+    cdef FetchPosition* position = wish.position
+    cdef bint was_assigned = position.state != FETCH_IDLE
+    position_apply(position, wish)
+    if was_assigned and not wish.is_assigned:
+        _unlink(fetcher, position)
+    elif wish.is_assigned and not was_assigned:
+        _link(fetcher, position)
+    store64_relaxed(&fetcher.share_bytes, fetcher.settings.queued_bytes_max // max(1, fetcher.position_count))
+    _changed(fetcher)
+
+
+cdef void fetcher_offset_found(Fetcher* fetcher, FetchPosition* position, int32_t fetch_generation,
+                               int64_t offset, int32_t leader_epoch) noexcept nogil:
+    """The control thread knows where a partition starts."""
+    if position_found(position, fetch_generation, offset, leader_epoch):
+        log_push(fetcher.transport.log, LOG_INFO, "%s [%d]: fetching from offset %lld",
+                 position.partition.topic.name, position.partition.index, offset)
+        _changed(fetcher)
+
+
+cdef void fetcher_offset_failed(Fetcher* fetcher, FetchPosition* position, int32_t fetch_generation,
+                                int32_t error_code, const char* text) noexcept nogil:
+    """The control thread found no offset: the application is told; asked again later unless that is the policy."""
+    if position.state != FETCH_NEEDS_OFFSET or position.fetch_generation != fetch_generation:
+        return
+    fetcher_tell_error(fetcher, position, error_code, position.fetch_offset, text)
+    if error_code == ERROR_AUTO_OFFSET_RESET:
+        position.state = FETCH_STOPPED
+        return
+    position.is_asked = False
+    position.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+    _changed(fetcher)
+
+
+cdef void fetcher_give_room(Fetcher* fetcher, FetchPosition* position, int64_t bytes) noexcept nogil:
+    """The application has taken a batch: wake the fetcher when a low-water mark was crossed. Any thread."""
+    cdef int64_t queued = add64(&position.queued_bytes, -bytes)
+    cdef int64_t total = add64(&fetcher.queued_bytes, -bytes)
+    cdef bint wake = False
+    full_fence()
+    if load32(&position.waits_for_room) and queued <= load64(&fetcher.share_bytes) // 2:
+        wake = exchange32(&position.waits_for_room, 0) != 0
+    if load32(&fetcher.waits_for_room) and total <= fetcher.settings.queued_bytes_max // 2:
+        wake = exchange32(&fetcher.waits_for_room, 0) != 0 or wake
+    if wake:
+        _changed(fetcher)
+        loop_wake(fetcher.transport.loop)
+
+
+cdef void fetcher_charge(Fetcher* fetcher, FetchPosition* position, int64_t bytes) noexcept nogil:
+    add64(&position.queued_bytes, bytes)
+    add64(&fetcher.queued_bytes, bytes)
+
+
+# --- what is asked of the control thread, and told to the application -------------------------------
+
+cdef void _want_offset(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
+    cdef Topic* topic = position.partition.topic
+    cdef Completion* completion = completion_new(COMPLETION_OFFSET_WANTED, 0, topic.name, <size_t>topic.name_bytes)
+    if completion == NULL:
+        return
+    completion.partition = position.partition.index
+    completion.generation = position.fetch_generation
+    if position.start_at == START_AT_EARLIEST:
+        completion_text(completion, "earliest")
+    elif position.start_at == START_AT_LATEST:
+        completion_text(completion, "latest")
+    else:
+        completion_text(completion, "reset")
+    position.is_asked = True
+    completion_push(fetcher.transport.completions, completion)
+
+
+cdef void fetcher_want_leader(Fetcher* fetcher, FetchPosition* position, const char* why) noexcept nogil:
+    """Ask for metadata, at most once per backoff and partition."""
+    cdef Completion* completion
+    if _now_ns(fetcher) < position.metadata_at_ns:
+        return
+    position.metadata_at_ns = _now_ns(fetcher) + fetcher.settings.metadata_backoff_ns
+    completion = completion_new(COMPLETION_METADATA_WANTED, 0, NULL, 0)
+    if completion != NULL:
+        completion_text(completion, "%s [%d]: %s", position.partition.topic.name, position.partition.index, why)
+        completion_push(fetcher.transport.completions, completion)
+
+
+cdef void fetcher_tell(Fetcher* fetcher, FetchPosition* position, int32_t error_code, int64_t offset,
+                const char* text) noexcept nogil:
+    cdef FetchedBatch* event = fetched_event(fetcher.decoder.pool, position, error_code, offset, text)
+    if event != NULL:
+        fetched_push(&fetcher.queue, event)
+
+
+cdef void fetcher_tell_error(Fetcher* fetcher, FetchPosition* position, int32_t error_code, int64_t offset,
+                      const char* text) noexcept nogil:
+    """Give the application a Message with this error, once until something else happens."""
+    if position.last_error_code != error_code:
+        position.last_error_code = error_code
+        fetcher_tell(fetcher, position, error_code, offset, text)
+
+
+# --- requests -----------------------------------------------------------------------------------------
+
+cdef BrokerFetcher* _broker_fetcher(Fetcher* fetcher, Broker* broker) noexcept nogil:
+    cdef BrokerFetcher* found = <BrokerFetcher*>broker.inbound
+    if found == NULL:
+        found = <BrokerFetcher*>calloc(1, sizeof(BrokerFetcher))
+        if found == NULL:
+            return NULL
+        found.fetcher = fetcher
+        found.broker = broker
+        found.next = fetcher.brokers
+        fetcher.brokers = found
+        broker.inbound = found
+    return found
+
+
+cdef Broker* _leader(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
+    cdef int32_t leader_id = position.partition.leader_id
+    cdef Broker* broker = NULL if leader_id < 0 else broker_find(fetcher.transport.view, leader_id)
+    return NULL if broker == NULL or broker.is_removed else broker
+
+
+cdef inline bint _may_be_fetched(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
+    return (position.state == FETCH_FETCHING and not position.is_paused
+            and position_has_room(position, fetcher.share_bytes))
+
+
+cdef bint _has_room(Fetcher* fetcher) noexcept nogil:
+    """Say whether all partitions together leave room. A batch larger than the bound is taken when nothing waits."""
+    if load64(&fetcher.queued_bytes) < fetcher.settings.queued_bytes_max:
+        return True
+    store32(&fetcher.waits_for_room, 1)
+    full_fence()
+    return load64(&fetcher.queued_bytes) <= fetcher.settings.queued_bytes_max // 2
+
+
+cdef bint _reserve_targets(BrokerFetcher* broker_fetcher, int32_t count) noexcept nogil:
+    cdef FetchTarget* grown
+    if count <= broker_fetcher.target_capacity:
+        return True
+    grown = <FetchTarget*>realloc(broker_fetcher.targets, <size_t>count * sizeof(FetchTarget))
+    if grown == NULL:
+        return False
+    broker_fetcher.targets = grown
+    broker_fetcher.target_capacity = count
+    return True
+
+
+cdef void _add_target(BrokerFetcher* broker_fetcher, FetchPosition* position) noexcept nogil:
+    cdef FetchTarget* target = &broker_fetcher.targets[broker_fetcher.target_count]
+    cdef Partition* partition = position.partition
+    target.topic = partition.topic.name
+    target.topic_bytes = partition.topic.name_bytes
+    memcpy(target.topic_id, partition.topic.topic_id, 16)
+    target.partition = partition.index
+    target.current_leader_epoch = partition.leader_epoch
+    target.fetch_offset = position.fetch_offset
+    # Brokers answer a last_fetched_epoch with diverging epochs for followers; consumers do not ask so.
+    target.last_fetched_epoch = -1
+    target.log_start_offset = -1
+    target.fetch_generation = position.fetch_generation
+    target.position = position
+    broker_fetcher.target_count += 1
+
+
+cdef void _collect_targets(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
+    """List what to ask this broker for, beginning with another partition every time."""
+    cdef FetchPosition* position = fetcher.positions
+    cdef int32_t index, skipped = 0
+    broker_fetcher.target_count = 0
+    if not _reserve_targets(broker_fetcher, fetcher.position_count):
+        return
+    broker_fetcher.first_target = (broker_fetcher.first_target + 1) % max(1, fetcher.position_count)
+    while position != NULL and skipped < broker_fetcher.first_target:
+        position = position.next
+        skipped += 1
+    for index in range(fetcher.position_count):
+        if position == NULL:
+            position = fetcher.positions
+        if _may_be_fetched(fetcher, position) and _leader(fetcher, position) == broker_fetcher.broker:
+            _add_target(broker_fetcher, position)
+        position = position.next
+
+
+cdef int16_t _version(BrokerFetcher* broker_fetcher, Connection* connection) noexcept nogil:
+    """Choose the version: with topic ids only when the id of every topic is known."""
+    cdef uint8_t[16] no_id
+    cdef int16_t highest = FETCH_VERSION_MAX
+    cdef int32_t index
+    memset(no_id, 0, 16)
+    for index in range(broker_fetcher.target_count):
+        if memcmp(broker_fetcher.targets[index].topic_id, no_id, 16) == 0:
+            highest = FETCH_VERSION_NAMES_MAX
+            break
+    return connection_version(connection, API_FETCH, FETCH_VERSION_MIN, highest)
+
+
+cdef void _refuse_broker(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
+    """The broker speaks no version of Fetch that we do."""
+    cdef int32_t index
+    cdef char[EVENT_TEXT_BYTES] text
+    snprintf(text, sizeof(text), "broker %d (%.80s:%d) has no version of Fetch from %d to %d",
+             broker_fetcher.broker.node_id, broker_fetcher.broker.host, broker_fetcher.broker.port,
+             <int>FETCH_VERSION_MIN, <int>FETCH_VERSION_MAX)
+    for index in range(broker_fetcher.target_count):
+        fetcher_tell_error(fetcher, <FetchPosition*>broker_fetcher.targets[index].position, ERROR_UNSUPPORTED_FEATURE,
+                    broker_fetcher.targets[index].fetch_offset, text)
+    broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+
+
+cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
+    """Send the next Fetch to this broker, unless one is under way or there is nothing to ask for."""
+    cdef Request* request = &broker_fetcher.request
+    cdef Connection* connection
+    cdef FetchRequestSettings settings
+    cdef int16_t version
+    if broker_fetcher.in_flight or broker_fetcher.retry_at_ns > _now_ns(fetcher) or not _has_room(fetcher):
+        return
+    _collect_targets(fetcher, broker_fetcher)
+    if broker_fetcher.target_count == 0:
+        return
+    connection = connection_for(fetcher.transport, broker_fetcher.broker, ROLE_FETCH)
+    if connection == NULL:
+        return
+    if connection.state != CONNECTION_UP:
+        connection_want(connection)       # on_up comes back here
+        return
+    version = _version(broker_fetcher, connection)
+    if version < 0:
+        _refuse_broker(fetcher, broker_fetcher)
+        return
+    settings = fetcher.settings.request
+    settings.max_bytes = <int32_t>min(<int64_t>settings.max_bytes, max(
+        <int64_t>1, fetcher.settings.queued_bytes_max - load64(&fetcher.queued_bytes)))
+    if not fetch_request_encode(&broker_fetcher.encoded, version, &settings, broker_fetcher.targets,
+                                broker_fetcher.target_count):
+        broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+        return
+    memset(request, 0, sizeof(Request))
+    request.api_key = API_FETCH
+    request.api_version = version
+    request.timeout_ms = fetcher.settings.request_timeout_ms + settings.max_wait_ms
+    request.expects_response = True
+    request.head = broker_fetcher.encoded.data
+    broker_fetcher.part.iov_base = broker_fetcher.encoded.data
+    broker_fetcher.part.iov_len = broker_fetcher.encoded.used_bytes
+    request.parts = &broker_fetcher.part
+    request.part_count = 1
+    request.total_bytes = broker_fetcher.encoded.used_bytes
+    request.owner = broker_fetcher
+    request.on_response = _on_response
+    request.on_failed = _on_failed
+    broker_fetcher.in_flight = True
+    fetcher.transport.counters.fetch_requests += 1
+    connection_send(connection, request)
+
+
+cdef void _on_failed(Request* request, Connection* connection, int error_code, bint maybe_sent) noexcept nogil:
+    """The connection ended: the same offsets are asked for again when it, or another leader, is up."""
+    cdef BrokerFetcher* broker_fetcher = <BrokerFetcher*>request.owner
+    broker_fetcher.in_flight = False
+    _changed(broker_fetcher.fetcher)
+
+
+# --- responses ----------------------------------------------------------------------------------------
+
+cdef bint _is_well_formed(int16_t version, Frame* frame) noexcept nogil:
+    """Walk the whole response before any of it takes effect."""
+    cdef FetchResponse response
+    cdef FetchedPartition partition
+    cdef int status = fetch_response_begin(&response, version, frame.data, frame.data + frame.bytes)
+    if status != 0:
+        return False
+    status = FETCH_RESPONSE_PARTITION
+    while status == FETCH_RESPONSE_PARTITION:
+        status = fetch_response_next(&response, &partition, NULL)
+    return status == FETCH_RESPONSE_END
+
+
+cdef int _on_response(Request* request, Connection* connection, Frame* frame) noexcept nogil:
+    """Advance the positions over what came, send the next Fetch, and leave decoding to the tick."""
+    cdef BrokerFetcher* broker_fetcher = <BrokerFetcher*>request.owner
+    cdef Fetcher* fetcher = broker_fetcher.fetcher
+    cdef FetchResponse response
+    cdef FetchedPartition partition
+    cdef FetchTarget* target
+    cdef int32_t hint = 0
+    broker_fetcher.in_flight = False
+    _changed(fetcher)
+    if not _is_well_formed(request.api_version, frame):
+        broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+        return -1
+    fetcher.transport.counters.fetch_bytes += <int64_t>frame.bytes
+    fetch_response_begin(&response, request.api_version, frame.data, frame.data + frame.bytes)
+    connection_mute(connection, response.throttle_time_ms)
+    if response.error_code != 0:
+        # Only sessions give these, and none is asked for: whatever it means, asking at once would not help.
+        log_push(fetcher.transport.log, LOG_WARNING, "broker %d: fetch failed with error code %d",
+                 broker_fetcher.broker.node_id, <int>response.error_code)
+        broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+    while fetch_response_next(&response, &partition, &fetcher.aborted) == FETCH_RESPONSE_PARTITION:
+        target = _target_of(broker_fetcher, &response, partition.partition, &hint)
+        if target != NULL:
+            intake_partition(fetcher, target, &partition, frame)
+    _send(fetcher, broker_fetcher)
+    return 0
+
+
+cdef FetchTarget* _target_of(BrokerFetcher* broker_fetcher, FetchResponse* response, int32_t partition,
+                             int32_t* hint) noexcept nogil:
+    """Find what was asked; brokers answer in the order of the request, so mostly it is the next one."""
+    cdef FetchTarget* target
+    cdef int32_t tried
+    for tried in range(broker_fetcher.target_count):
+        target = &broker_fetcher.targets[(hint[0] + tried) % broker_fetcher.target_count]
+        if target.partition != partition:
+            continue
+        if response.topic_id != NULL:
+            if memcmp(response.topic_id, target.topic_id, 16) != 0:
+                continue
+        elif (response.topic_bytes != target.topic_bytes
+              or memcmp(response.topic, target.topic, <size_t>target.topic_bytes) != 0):
+            continue
+        hint[0] = (hint[0] + tried + 1) % broker_fetcher.target_count
+        return target
+    return NULL
+
+
+# --- time ---------------------------------------------------------------------------------------------
+
+cdef int64_t _look_at(Fetcher* fetcher, FetchPosition* position, int64_t now_ns) noexcept nogil:
+    """Do what a position needs now; return when it needs a look again."""
+    cdef Broker* broker
+    if position.state == FETCH_BACKING_OFF:
+        if now_ns < position.retry_at_ns:
+            return position.retry_at_ns
+        position.state = FETCH_FETCHING
+    if position.state == FETCH_NEEDS_OFFSET and not position.is_asked:
+        if now_ns < position.retry_at_ns:
+            return position.retry_at_ns
+        _want_offset(fetcher, position)
+    if position.state != FETCH_FETCHING:
+        return INT64_MAX
+    broker = _leader(fetcher, position)
+    if broker == NULL:
+        fetcher_want_leader(fetcher, position, "its leader is not known")
+        return position.metadata_at_ns
+    if not position.is_paused and _broker_fetcher(fetcher, broker) != NULL:
+        (<BrokerFetcher*>broker.inbound).is_wanted = True
+    return INT64_MAX
+
+
+cdef int64_t fetcher_tick(void* owner, int64_t now_ns) noexcept nogil:
+    """Send what may leave, decode what came. Its place is before the transport's tick."""
+    cdef Fetcher* fetcher = <Fetcher*>owner
+    cdef FetchPosition* position
+    cdef BrokerFetcher* broker_fetcher
+    if exchange32(&fetcher.is_changed, 0) or now_ns >= fetcher.next_at_ns:
+        fetcher.next_at_ns = INT64_MAX
+        position = fetcher.positions
+        while position != NULL:
+            fetcher.next_at_ns = min(fetcher.next_at_ns, _look_at(fetcher, position, now_ns))
+            position = position.next
+        broker_fetcher = fetcher.brokers
+        while broker_fetcher != NULL:
+            if broker_fetcher.is_wanted and broker_fetcher.retry_at_ns > now_ns:
+                fetcher.next_at_ns = min(fetcher.next_at_ns, broker_fetcher.retry_at_ns)
+            elif broker_fetcher.is_wanted:
+                _send(fetcher, broker_fetcher)
+            broker_fetcher.is_wanted = False
+            broker_fetcher = broker_fetcher.next
+    if not intake_decode_some(fetcher) or load32(&fetcher.is_changed):
+        return now_ns
+    return fetcher.next_at_ns
+
+
+# --- hooks of cluster_view and transport --------------------------------------------------------------
+
+cdef void fetcher_on_leader_changed(void* owner, Partition* partition) noexcept nogil:
+    """A fetch to the old leader may still be under way; whichever answer comes first counts."""
+    cdef FetchPosition* position = <FetchPosition*>partition.inbound
+    if position != NULL:
+        position.metadata_at_ns = 0
+        if position.state == FETCH_BACKING_OFF and not position.damaged_in_a_row:
+            position.state = FETCH_FETCHING
+        _changed(<Fetcher*>owner)
+
+
+cdef void fetcher_on_topic_failed(void* owner, Topic* topic) noexcept nogil:
+    """Metadata has no such topic, or may not tell: the application is told once."""
+    cdef Fetcher* fetcher = <Fetcher*>owner
+    cdef FetchPosition* position = fetcher.positions
+    cdef char[EVENT_TEXT_BYTES] text
+    while position != NULL:
+        if position.partition.topic == topic:
+            snprintf(text, sizeof(text), "%.100s [%d]: the cluster does not say who leads it (error code %d)",
+                     topic.name, position.partition.index, topic.error_code)
+            fetcher_tell_error(fetcher, position, topic.error_code, position.fetch_offset, text)
+        position = position.next
+
+
+cdef void fetcher_on_topic_replaced(void* owner, Topic* topic) noexcept nogil:
+    """The topic was deleted and made again: offsets of the old one mean nothing in the new one."""
+    cdef Fetcher* fetcher = <Fetcher*>owner
+    cdef FetchPosition* position = fetcher.positions
+    while position != NULL:
+        if position.partition.topic == topic and position.state != FETCH_STOPPED:
+            log_push(fetcher.transport.log, LOG_WARNING, "%s [%d]: the topic was made anew: auto.offset.reset applies",
+                     topic.name, position.partition.index)
+            position_find_again(position, START_AT_RESET)
+        position = position.next
+    _changed(fetcher)
+
+
+cdef void fetcher_on_up(void* owner, Connection* connection) noexcept nogil:
+    _changed(<Fetcher*>owner)
+
+
+cdef void fetcher_on_closed(void* owner, Connection* connection) noexcept nogil:
+    _changed(<Fetcher*>owner)
+
+
+cdef void fetcher_destroy(Fetcher* fetcher) noexcept nogil:
+    """Free everything. The I/O thread has ended and every request has failed."""
+    cdef UndecodedBatch* undecoded
+    cdef BrokerFetcher* broker_fetcher
+    while fetcher.undecoded_head != NULL:
+        undecoded = fetcher.undecoded_head
+        fetcher.undecoded_head = undecoded.next
+        if undecoded.frame != NULL:
+            frame_release(undecoded.frame)
+        free(undecoded)
+    while fetcher.undecoded_free != NULL:
+        undecoded = fetcher.undecoded_free
+        fetcher.undecoded_free = undecoded.next
+        free(undecoded)
+    while fetcher.brokers != NULL:
+        broker_fetcher = fetcher.brokers
+        fetcher.brokers = broker_fetcher.next
+        broker_fetcher.broker.inbound = NULL
+        bytes_free(&broker_fetcher.encoded)
+        free(broker_fetcher.targets)
+        free(broker_fetcher)
+    aborted_free(&fetcher.aborted)
+    decoder_free(&fetcher.decoder)
