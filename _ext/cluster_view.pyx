@@ -79,6 +79,7 @@ cdef void view_apply_topic(ClusterView* view, TopicUpdate* update) noexcept nogi
         return
     count = min(topic.table.count, update.partition_count)
     for index in range(count):
+        topic.partitions[index].metadata_wanted = 0    # whatever the answer says, the question was answered
         view_set_leader(view, topic.partitions[index], update.leader_ids[index],
                         update.leader_epochs[index], replaced)
 

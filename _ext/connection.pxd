@@ -53,7 +53,6 @@ cdef struct TransportSettings:
     int64_t reconnect_backoff_max_ns
     int32_t send_buffer_bytes
     int32_t receive_buffer_bytes
-    int32_t requests_in_flight_max
     size_t frame_bytes_max
     bint keepalive
     bint nodelay

@@ -31,6 +31,7 @@ cdef struct Delivery:
 
 cdef void delivery_answer(Delivery* delivery, ProducerBatch* batch, const PartitionAnswer* answer) noexcept nogil
 cdef void delivery_lost(Delivery* delivery, ProducerBatch* batch, int32_t error_code, bint maybe_sent) noexcept nogil
+cdef void delivery_refuse(Delivery* delivery, ProducerBatch* batch, int32_t error_code) noexcept nogil
 cdef void delivery_settle(Delivery* delivery, PartitionQueue* queue) noexcept nogil
 cdef int64_t delivery_expire(Delivery* delivery, PartitionQueue* queue, int64_t now_ns) noexcept nogil
 cdef void delivery_fail_topic(Delivery* delivery, Topic* topic, int32_t error_code) noexcept nogil

@@ -243,6 +243,14 @@ cdef void delivery_lost(Delivery* delivery, ProducerBatch* batch, int32_t error_
     delivery_settle(delivery, queue)
 
 
+cdef void delivery_refuse(Delivery* delivery, ProducerBatch* batch, int32_t error_code) noexcept nogil:
+    """End a batch that was taken for sending and cannot be sent at all."""
+    cdef PartitionQueue* queue = batch.queue
+    queue_remove_flight(queue, batch)
+    _give_up(delivery, queue, batch, error_code)
+    delivery_settle(delivery, queue)
+
+
 cdef void delivery_settle(Delivery* delivery, PartitionQueue* queue) noexcept nogil:
     """When nothing of a partition is in flight: undo what never left, and close a gap (rules 5 and 6)."""
     cdef ProducerBatch* batch

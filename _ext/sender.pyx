@@ -18,7 +18,7 @@ from fastkafka._core.connection cimport (
 )
 from fastkafka._core.delivery cimport (
     delivery_answer, delivery_expire, delivery_fail_queue, delivery_fail_topic, delivery_finish, delivery_lost,
-    delivery_settle,
+    delivery_refuse,
 )
 from fastkafka._core.frame cimport Frame
 from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
@@ -305,8 +305,7 @@ cdef bint _send_request(Sender* sender, BrokerSender* to, Connection* connection
     if produce == NULL:
         for index in range(count):
             if version < 0:
-                queue_remove_flight(batches[index].queue, batches[index])
-                delivery_finish(&sender.delivery, batches[index], OUTCOME_NOT_WRITTEN, ERROR_UNSUPPORTED_FEATURE)
+                delivery_refuse(&sender.delivery, batches[index], ERROR_UNSUPPORTED_FEATURE)
             else:
                 delivery_lost(&sender.delivery, batches[index], -195, False)
         return False
