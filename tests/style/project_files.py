@@ -74,7 +74,9 @@ def python_functions(path: Path, node: ast.AST, prefix: str) -> Iterator[Functio
             yield from python_functions(path, child, prefix)
 
 
-CYTHON_FUNCTION = re.compile(r"^(?P<indent>\s*)(?:def|cdef|cpdef)\s(?!class\b)[^=(]*?(?P<name>\w+)\s*\(")
+CYTHON_FUNCTION = re.compile(
+    r"^(?P<indent>\s*)(?:def|cdef|cpdef)\s(?!class\b)[^=(]*?(?P<name>\w+)\s*\("
+)
 
 
 def cython_functions(path: Path, lines: list[str]) -> Iterator[Function]:
