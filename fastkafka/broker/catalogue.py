@@ -1,8 +1,9 @@
 """The catalogue: what the broker knows of itself and its topics, in one small file.
 
 `catalogue.json` holds the cluster id, the first producer id that was never reserved, and each
-topic with its id, configuration and leader epochs. It is replaced as a whole and brought to the
-disk each time, so a crash leaves the old or the new one.
+topic with its id, configuration and leader epochs. It is replaced as a whole, so a crash
+leaves the old or the new one; producer ids are on the disk before they are given, topics when
+fsync=always says so.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Catalogue:
             if path.exists():
                 return cls._parse(path, json.loads(path.read_bytes()))
             catalogue = cls(path, cluster_id=_new_cluster_id())
-            catalogue.save()
+            catalogue.save(sync=True)
             return catalogue
         except OSError as error:
             raise DataDirUnusable(f"{path} cannot be used: {error.strerror}") from error
@@ -76,8 +77,8 @@ class Catalogue:
         }
         return cls(path, str(content["cluster_id"]), int(content["next_producer_id"]), topics)
 
-    def save(self) -> None:
-        """Write the file; raises OSError, and the old file is still there then."""
+    def save(self, sync: bool) -> None:
+        """Write the file, with `sync` to the disk; after an OSError the old one is still there."""
         content = {
             "version": VERSION,
             "cluster_id": self.cluster_id,
@@ -91,7 +92,7 @@ class Catalogue:
                 for row in self.topics.values()
             },
         }
-        replace_file(self.path, json.dumps(content, indent=1).encode(), sync=True)
+        replace_file(self.path, json.dumps(content, indent=1).encode(), sync)
 
 
 def _new_cluster_id() -> str:

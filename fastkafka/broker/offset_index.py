@@ -72,7 +72,9 @@ class OffsetIndex:
             _log.warning("index %s is incomplete until the next start: %s", self.path, error)
 
     def write_file(self) -> None:
-        """Make the file equal to the entries in memory."""
+        """Make the file equal to the entries in memory; without entries there need not be one."""
+        if not self._positions and not self.path.exists():
+            return
         packed = b"".join(map(_ENTRY.pack, self._relative_offsets, self._positions))
         try:
             if self.path.exists() and self.path.read_bytes() == packed:

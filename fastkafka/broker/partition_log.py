@@ -65,7 +65,7 @@ class PartitionLog:
         self.folder = folder
         self.config = config
         self.producer_state = ProducerState()
-        self.leader_epochs = LeaderEpochs(folder)
+        self.leader_epochs = LeaderEpochs()
         self.leader_epoch = 0
         self._segments: list[LogSegment] = []
         self._open()
@@ -95,7 +95,6 @@ class PartitionLog:
     def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         base_offsets = sorted(int(path.stem) for path in self.folder.glob("*.log"))
-        self.leader_epochs.load()
         now_ms = _now_ms()
 
         def visit(header: BatchHeader) -> None:
@@ -118,7 +117,6 @@ class PartitionLog:
                 # Records after it are good: leaving the hole loses the least.
                 _log.error("%s: its last %d bytes are damaged", segment.path, leftover_bytes)
             self._segments.append(segment)
-        self.leader_epochs.cut_from_end(self.log_end_offset)
 
     def _new_segment(self, base_offset: int) -> LogSegment:
         return LogSegment(self.folder, base_offset, self.config.index_interval_bytes)
@@ -126,8 +124,7 @@ class PartitionLog:
     def begin_leader_epoch(self, leader_epoch: int) -> None:
         """Give `leader_epoch` to what is appended from now on."""
         self.leader_epoch = leader_epoch
-        if self.leader_epochs.assign(leader_epoch, self.log_end_offset):
-            self.leader_epochs.save()
+        self.leader_epochs.assign(leader_epoch, self.log_end_offset)
 
     # ---- appending
 
@@ -251,7 +248,6 @@ class PartitionLog:
                 _log.warning("%s could not be removed: %s", segment.path, error)
             _log.info("%s: retention.bytes removed %s", self.folder.name, segment.path.name)
         self.leader_epochs.cut_from_start(self.log_start_offset)
-        self.leader_epochs.save()
 
     def expire_producers(self, before_ms: int) -> None:
         """Forget producers that wrote nothing since `before_ms`."""

@@ -33,7 +33,7 @@ class ProducerIds:
         first = self._catalogue.next_producer_id
         self._catalogue.next_producer_id = first + BLOCK_SIZE
         try:
-            self._catalogue.save()
+            self._catalogue.save(sync=True)
         except OSError as error:
             self._catalogue.next_producer_id = first
             raise Refusal(

@@ -131,7 +131,7 @@ class Topics:
         for row in rows.values():
             row.leader_epochs = [leader_epoch + 1 for leader_epoch in row.leader_epochs]
         if rows:
-            self._catalogue.save()
+            self._catalogue.save(self._syncs)
         for row in rows.values():
             try:
                 self._open(row)
@@ -149,7 +149,7 @@ class Topics:
         self._catalogue.topics[name] = row
         try:
             self._make_room(row)
-            self._catalogue.save()
+            self._catalogue.save(self._syncs)
             return self._open(row)
         except OSError as error:
             self._forget(name)
@@ -184,7 +184,7 @@ class Topics:
         """
         row = self._catalogue.topics.pop(topic.name)
         try:
-            self._catalogue.save()
+            self._catalogue.save(self._syncs)
         except OSError as error:
             self._catalogue.topics[topic.name] = row
             raise Refusal(
@@ -205,6 +205,10 @@ class Topics:
 
     # ---- folders
 
+    @property
+    def _syncs(self) -> bool:
+        return self._settings.fsync == "always"
+
     def _folder(self, name: str, index: int) -> Path:
         return self._settings.data_dir / f"{name}-{index}"
 
@@ -214,7 +218,8 @@ class Topics:
         for index, leader_epoch in enumerate(row.leader_epochs):
             folder = self._folder(row.name, index)
             folder.mkdir(exist_ok=True)
-            _write_metadata(folder, row.topic_id)
+            if not (folder / _METADATA_FILE_NAME).exists():
+                _write_metadata(folder, row.topic_id)
             log = PartitionLog(folder, config)
             log.begin_leader_epoch(leader_epoch)
             topic.partitions.append(Partition(row.name, index, log))
@@ -226,7 +231,7 @@ class Topics:
         """Undo a creation that failed half way."""
         self._catalogue.topics.pop(name, None)
         try:
-            self._catalogue.save()
+            self._catalogue.save(self._syncs)
         except OSError as error:
             _log.error("topic %s was not created, but may be there after a start: %s", name, error)
 
@@ -281,9 +286,7 @@ def _belongs(folder: Path, row: TopicRow | None, index: int) -> bool:
 def _write_metadata(folder: Path, topic_id: bytes) -> None:
     """Leave the topic id beside the log, in Kafka's own file, for other tools and for start."""
     text = f"version: 0\ntopic_id: {topic_id_text(topic_id)}\n"
-    path = folder / _METADATA_FILE_NAME
-    if _read_metadata(folder) != topic_id:
-        path.write_text(text, "ascii")
+    (folder / _METADATA_FILE_NAME).write_text(text, "ascii")
 
 
 def _read_metadata(folder: Path) -> bytes | None:

@@ -179,22 +179,15 @@ def test_leader_epochs_survive_and_are_cut_with_the_log(tmp_path: Path) -> None:
     log.append(build_batch())
     log.begin_leader_epoch(1)
     log.append(build_batch())
+    log.begin_leader_epoch(2)
     log.close()
-    checkpoint = tmp_path / "leader-epoch-checkpoint"
-    assert checkpoint.read_text() == "0\n2\n0 0\n1 1\n"
+    log = PartitionLog(tmp_path, DEFAULTS)
+    assert log.leader_epochs.entries() == [(0, 0), (1, 1)]
+    log.close()
     path = tmp_path / FIRST_LOG
     path.write_bytes(path.read_bytes()[:-1])
     log = PartitionLog(tmp_path, DEFAULTS)
-    log.begin_leader_epoch(2)
-    assert log.leader_epochs.entries() == [(0, 0), (2, 1)]
+    log.begin_leader_epoch(3)
+    assert log.leader_epochs.entries() == [(0, 0), (3, 1)]
     assert log.end_offset_for_epoch(1) == (0, 1)
-    log.close()
-
-
-@pytest.mark.parametrize("text", ["", "0\n1\n", "nonsense", "0\n1\nx y\n"])
-def test_a_leader_epoch_file_that_cannot_be_read_is_rebuilt(tmp_path: Path, text: str) -> None:
-    write_log(tmp_path, build_batch(), build_batch())
-    (tmp_path / "leader-epoch-checkpoint").write_text(text)
-    log = PartitionLog(tmp_path, DEFAULTS)
-    assert log.leader_epochs.entries() == [(0, 0)]
     log.close()
