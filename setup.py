@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -121,12 +122,32 @@ def link_cimport_tree() -> Path:
     return package.parent
 
 
-def faces_hash() -> str:
-    """Hash every .pxd: a room built against other faces than its neighbours corrupts memory."""
-    digest = hashlib.sha256()
-    for face in sorted(SOURCES.glob("*.pxd")):
-        digest.update(face.name.encode() + b"\0" + face.read_bytes())
-    return digest.hexdigest()[:16]
+FACE = re.compile(r"^\s*from fastkafka\._core\.(\w+) cimport", re.MULTILINE)
+
+
+def faces_of(room: str) -> dict[str, str]:
+    """Hash every .pxd that a room sees, directly or through another: C structs have no size check."""
+    faces: dict[str, str] = {}
+    waiting = [SOURCES / f"{room}.pyx", SOURCES / f"{room}.pxd"]
+    while waiting:
+        source = waiting.pop()
+        if not source.exists():
+            continue
+        if source.suffix == ".pxd":
+            if source.stem in faces:
+                continue
+            faces[source.stem] = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+        waiting += [SOURCES / f"{name}.pxd" for name in FACE.findall(source.read_text())]
+    return dict(sorted(faces.items()))
+
+
+def write_faces(room: str) -> None:
+    """Write what the last line of each room includes, only when it changed: a write rebuilds the room."""
+    target = ROOT / "build" / "cimport" / "faces" / f"{room}.pxi"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = f"FACES = {faces_of(room)!r}\n"
+    if not target.exists() or target.read_text() != text:
+        target.write_text(text)
 
 
 def extensions() -> list[Extension]:
@@ -135,6 +156,7 @@ def extensions() -> list[Extension]:
         source = SOURCES / f"{room}.pyx"
         if not source.exists() and os.environ.get("FASTKAFKA_PARTIAL") == "1":
             continue
+        write_faces(room)
         compile_flags = [*COMPILE_FLAGS[MODE], "-Wno-unused-function"]
         link_flags = list(LINK_FLAGS.get(MODE, []))
         for library in libraries:

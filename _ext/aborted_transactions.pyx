@@ -124,3 +124,5 @@ def kept_base_offsets(list aborted_transactions, bytes records):
     finally:
         aborted_free(&aborted)
     return kept
+
+include "faces/aborted_transactions.pxi"

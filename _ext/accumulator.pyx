@@ -530,3 +530,5 @@ cdef void _place_orphan(Accumulator* accumulator, Append* append) noexcept nogil
     if batch != NULL:
         batch.next = accumulator.orphans
         accumulator.orphans = batch
+
+include "faces/accumulator.pxi"

@@ -158,3 +158,5 @@ cdef bint bytes_reserve(Bytes* bytes, size_t capacity_bytes) noexcept nogil:
 cdef void bytes_free(Bytes* bytes) noexcept nogil:
     free(bytes.data)
     memset(bytes, 0, sizeof(Bytes))
+
+include "faces/buffer.pxi"

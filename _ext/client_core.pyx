@@ -531,3 +531,5 @@ cdef class ClientCore:
     def counters(self):
         """Return every counter of the core, by name (see counters.pxd)."""
         return counters_as_dict(&self.state.counters)
+
+include "faces/client_core.pxi"

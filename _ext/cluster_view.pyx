@@ -92,3 +92,5 @@ cdef void view_destroy(ClusterView* view) noexcept nogil:
         free(broker)
         broker = following
     view.brokers = NULL
+
+include "faces/cluster_view.pxi"

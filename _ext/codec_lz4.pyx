@@ -136,3 +136,5 @@ cdef int lz4_decompress(
         if hint != 0 and taken == 0 and room == 0:
             return -1
     return 0 if bytes == 0 else -1
+
+include "faces/codec_lz4.pxi"

@@ -3,3 +3,5 @@
 # out: CODEC_AVAILABLE = 0, which compression turns into UNSUPPORTED_COMPRESSION_TYPE
 # thread and GIL: none
 # next: compression
+
+include "faces/codec_snappy.pxi"

@@ -29,7 +29,7 @@ cdef struct Completion:
     int32_t generation
     char* data                     # owned; freed when drained
     size_t data_bytes
-    char text[200]
+    char text[320]
 
 cdef struct CompletionQueue:
     Lock lock                      # guards head, tail

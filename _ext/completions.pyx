@@ -138,3 +138,5 @@ cdef list completions_drain(CompletionQueue* queue):
             _free(completion)
             completion = following
     return drained
+
+include "faces/completions.pxi"

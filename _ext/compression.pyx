@@ -72,3 +72,5 @@ def available():
     if codec_zstd.CODEC_AVAILABLE:
         names.append("zstd")
     return names
+
+include "faces/compression.pxi"

@@ -50,6 +50,7 @@ cdef enum:
     ERROR_BAD_MSG = -199
     ERROR_TRANSPORT = -195
     ERROR_TIMED_OUT = -185
+    WHERE_BYTES = 320
     READ_FRAMES_PER_PASS = 64           # bounds one connection's share of a pass
 
 
@@ -229,7 +230,7 @@ cdef void connection_fail(Connection* connection, int error_code, const char* te
     cdef Request* queue = connection.queue_head
     cdef Request* handshake = connection.handshake_head
     cdef bint never_up = connection.state < CONNECTION_UP
-    cdef char[200] where
+    cdef char[WHERE_BYTES] where
     if connection.state == CONNECTION_DOWN:
         return
     loop_forget(transport.loop, &connection.source)
@@ -244,7 +245,7 @@ cdef void connection_fail(Connection* connection, int error_code, const char* te
     connection.reconnect_at_ns = transport.loop.now_ns + _backoff_ns(connection)
     connection.attempts += 1
     transport.counters.disconnects += 1
-    snprintf(where, sizeof(where), "broker %d (%.80s:%d): %.90s", broker.node_id, broker.host, broker.port, text)
+    snprintf(where, sizeof(where), "broker %d (%.120s:%d): %.160s", broker.node_id, broker.host, broker.port, text)
     if transport.settings.log_close:
         log_push(transport.log, LOG_WARNING if never_up else LOG_INFO, "%s", <char*>where)
     if never_up:
@@ -380,7 +381,7 @@ cdef void _refuse_length(Connection* connection) noexcept nogil:
     cdef char[4] raw
     cdef char[160] text
     put_int32(raw, length)
-    if memcmp(raw, b"HTTP", 4) == 0:
+    if memcmp(raw, b"HTTP", 4) == 0 or memcmp(raw, b"<!DO", 4) == 0 or memcmp(raw, b"<htm", 4) == 0:
         snprintf(text, sizeof(text), "a web server answers here, not a Kafka broker: check host and port")
     elif memcmp(raw, b"SSH-", 4) == 0:
         snprintf(text, sizeof(text), "an SSH server answers here, not a Kafka broker: check host and port")
@@ -575,3 +576,5 @@ cdef void transport_destroy(Transport* transport) noexcept nogil:
         free(connection)
         connection = following
     transport.connections = NULL
+
+include "faces/connection.pxi"

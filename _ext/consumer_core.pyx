@@ -494,3 +494,5 @@ cdef class ConsumerCore(ClientCore):
         self.state.counters.fetched_queue_bytes = load64(&self.fetcher.queued_bytes)
         self.state.counters.held_bytes = load64(&self.state.transport.frames.held_bytes)
         return ClientCore.counters(self)
+
+include "faces/consumer_core.pxi"

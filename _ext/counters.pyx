@@ -8,3 +8,5 @@
 cdef dict counters_as_dict(Counters* counters):
     """Copy every counter into a dict; needs the GIL, takes no lock."""
     return dict(counters[0])
+
+include "faces/counters.pxi"

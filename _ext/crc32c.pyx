@@ -173,3 +173,5 @@ def kernel():
 
 
 make_tables()
+
+include "faces/crc32c.pxi"

@@ -347,3 +347,5 @@ cdef void delivery_fail_queue(Delivery* delivery, PartitionQueue* queue, int32_t
             break
         delivery_finish(delivery, batch, OUTCOME_UNKNOWN if batch.maybe_written else OUTCOME_NOT_WRITTEN, error_code)
     delivery_settle(delivery, queue)
+
+include "faces/delivery.pxi"

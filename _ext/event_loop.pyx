@@ -172,3 +172,5 @@ cdef void* _main(void* argument) noexcept nogil:
                 source.on_ready(source, events[index].events)
         timeout_ms = _timeout_ms(loop, _run_ticks(loop), work_seen)
     return NULL
+
+include "faces/event_loop.pxi"

@@ -249,3 +249,5 @@ cdef bint intake_decode_some(Fetcher* fetcher) noexcept nogil:
         if fetcher.undecoded_head != NULL and monotonic_ns() >= until_ns:
             return False
     return True
+
+include "faces/fetch_intake.pxi"

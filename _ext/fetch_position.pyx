@@ -99,3 +99,5 @@ cdef bint position_has_room(FetchPosition* position, int64_t share_bytes) noexce
     full_fence()
     # The application may have taken the rest before it could see the flag: look again.
     return load64(&position.queued_bytes) < share_bytes // 2
+
+include "faces/fetch_position.pxi"

@@ -190,3 +190,5 @@ def encode_fetch_request(int version, bytes client_id, list partitions, *, int m
     finally:
         free(targets)
         bytes_free(&out)
+
+include "faces/fetch_request.pxi"

@@ -276,3 +276,5 @@ def decode_fetch_response(int version, bytes frame):
         aborted_free(&aborted)
     return {"throttle_time_ms": response.throttle_time_ms, "error_code": response.error_code,
             "session_id": response.session_id, "partitions": partitions}
+
+include "faces/fetch_response.pxi"

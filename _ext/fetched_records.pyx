@@ -181,3 +181,5 @@ cdef class FetchedRecords:
             count += batch.entries_count - batch.entry_index
             batch = batch.next
         return count
+
+include "faces/fetched_records.pxi"

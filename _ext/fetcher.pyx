@@ -520,3 +520,5 @@ cdef void fetcher_destroy(Fetcher* fetcher) noexcept nogil:
         free(broker_fetcher)
     aborted_free(&fetcher.aborted)
     decoder_free(&fetcher.decoder)
+
+include "faces/fetcher.pxi"

@@ -176,3 +176,5 @@ cdef int frame_read(FrameReader* reader, FramePool* pool, Channel* channel, Fram
         status = _refill(reader, channel, bytes_read)
         if status != FRAME_READY:
             return status
+
+include "faces/frame.pxi"

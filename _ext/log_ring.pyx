@@ -52,3 +52,5 @@ cdef list log_drain(LogRing* ring):
     if lost:
         lines.append((LOG_WARNING, f"{lost} log lines of the I/O thread were overwritten before they were read"))
     return lines
+
+include "faces/log_ring.pxi"

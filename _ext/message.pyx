@@ -271,3 +271,5 @@ cdef int messages_extend(list messages, object topic, int32_t partition, int32_t
         message.pin = pin
         messages.append(message)
     return 0
+
+include "faces/message.pxi"

@@ -226,3 +226,5 @@ cdef void _return_to_sealed(PartitionQueue* queue, ProducerBatch* first, Produce
         queue.sealed_tail = last
     queue.sealed_head = first
     release(&queue.lock)
+
+include "faces/partition_queue.pxi"

@@ -108,3 +108,5 @@ KINDS = {
 }
 
 _make_crc32_table()
+
+include "faces/partitioner.pxi"

@@ -163,3 +163,5 @@ cdef ProduceRequest* produce_request_new(ProducerBatch** batches, int32_t batche
 cdef void produce_request_free(ProduceRequest* produce) noexcept nogil:
     """Free the request; its batches belong to their queues."""
     free(produce)
+
+include "faces/produce_request.pxi"

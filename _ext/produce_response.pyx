@@ -243,3 +243,5 @@ def read_produce_response(bytes frame, int16_t version):
     if produce_response_read(frame, len(frame), version, &response) != 0:
         return None
     return collected, response.throttle_time_ms
+
+include "faces/produce_response.pxi"

@@ -576,3 +576,5 @@ cdef void _drop_callbacks(ProducerBatch* batch, int32_t first):
     cdef int32_t slot
     for slot in range(first, batch.callbacks_count):
         Py_DECREF(<object>batch.callbacks[slot].callback)
+
+include "faces/producer_core.pxi"

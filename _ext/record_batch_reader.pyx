@@ -339,3 +339,5 @@ def read_batches(buffer, bint check_crcs=True, Py_ssize_t max_decompressed_bytes
         decompressor_free(&decompressor)
         bytes_free(&decompressed)
     return batches
+
+include "faces/record_batch_reader.pxi"

@@ -351,3 +351,5 @@ cdef class RecordBatchBuilder:
             return slab.data[:slab.used_bytes]
         finally:
             compressor_free(&compressor)
+
+include "faces/record_batch_writer.pxi"

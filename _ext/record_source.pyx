@@ -124,3 +124,5 @@ cdef int source_run(list values, list keys, list timestamps, int64_t timestamp_m
         record.headers_count = record.headers_bytes = 0
         record.callback = NULL
     return 0
+
+include "faces/record_source.pxi"

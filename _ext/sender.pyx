@@ -555,3 +555,5 @@ cdef void sender_destroy(Sender* sender) noexcept nogil:
         topic = topic.next
     compressor_free(&sender.compressor)
     decompressor_free(&sender.delivery.decompressor)
+
+include "faces/sender.pxi"

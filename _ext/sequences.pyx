@@ -85,3 +85,5 @@ cdef void sequences_forget(PartitionQueue* queue) noexcept nogil:
     """The topic was deleted and made again: the new partition knows nothing of us (rule 7)."""
     queue.restart_wanted = True
     queue.proven_leader_id = -1
+
+include "faces/sequences.pxi"

@@ -155,3 +155,5 @@ cdef Submission* request_submission_new(int64_t id, int32_t node_id, int32_t rol
     whole.request.on_response = _on_response
     whole.request.on_failed = _on_failed
     return &whole.submission
+
+include "faces/submissions.pxi"

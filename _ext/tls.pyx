@@ -62,3 +62,5 @@ cdef void channel_close(Channel* channel) noexcept nogil:
     if channel.fd >= 0:
         close(channel.fd)
     channel.fd = -1
+
+include "faces/tls.pxi"

@@ -131,3 +131,5 @@ cdef void topics_destroy(TopicRegistry* registry) noexcept nogil:
         free(topic)
         topic = following
     memset(registry, 0, sizeof(TopicRegistry))
+
+include "faces/topics.pxi"

@@ -38,3 +38,5 @@ cdef int64_t deadline_after(double timeout_seconds) except? -1:
     if timeout_seconds < 0 or timeout_seconds > 1e9:
         return INT64_MAX
     return monotonic_ns() + <int64_t>(timeout_seconds * 1e9)
+
+include "faces/waiter.pxi"

@@ -56,7 +56,7 @@ class Producer(ProducerCore):
     def list_topics(self, topic: str | None = None, timeout: float = -1) -> ClusterMetadata:
         """Return the cluster's brokers and topics, or one topic's.
 
-        Args:   timeout: seconds; negative waits for ever
+        Args:   timeout: seconds; negative waits as long as a request may take (socket.timeout.ms)
         Raises: KafkaException when no broker answers in time
         """
         self.raise_if_closed()
