@@ -8,6 +8,7 @@ Example:
 
 from __future__ import annotations
 
+from fastkafka.consumer import Consumer
 from fastkafka.errors import KafkaError, KafkaException
 from fastkafka.producer import Producer
 from fastkafka.types import (
@@ -38,6 +39,7 @@ __all__ = [
     "TIMESTAMP_CREATE_TIME",
     "TIMESTAMP_LOG_APPEND_TIME",
     "TIMESTAMP_NOT_AVAILABLE",
+    "Consumer",
     "IsolationLevel",
     "KafkaError",
     "KafkaException",
