@@ -1,13 +1,13 @@
 """What handlers give back, and how a connection is told to end.
 
 A handler returns a body for the table codec, or parts that are sent as they stand (Fetch, whose
-records go from the file to the socket), or None when the request gets no reply; or a coroutine of
-one of these when it has to wait.
+records go from the file to the socket), or None when the request gets no reply. When it has to wait
+it gives back a function that does: nothing is left half begun when the client goes away first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastkafka import protocol
@@ -35,6 +35,7 @@ class Parts(NamedTuple):
 
 
 Answer = Body | Parts | None
+LaterAnswer = Callable[[], Awaitable[Answer]]
 
 
 class HangUp(Exception):
@@ -55,6 +56,6 @@ class Handler(NamedTuple):
     api: str
     min_version: int
     max_version: int
-    handle: Callable[[Broker, protocol.Request], Answer | Coroutine[Any, Any, Answer]]
+    handle: Callable[[Broker, protocol.Request], Answer | LaterAnswer]
     refuse: Callable[[protocol.Request, int], Body | None]
     decode: Callable[[memoryview], protocol.Request] = read_request

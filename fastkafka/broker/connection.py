@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine
 from typing import Any, cast
 
 from fastkafka.broker.answers import HangUp, Parts
-from fastkafka.broker.dispatcher import Dispatcher
+from fastkafka.broker.dispatcher import Dispatcher, LaterReply
 from fastkafka.broker.log_segment import FileRegion
 
 _log = logging.getLogger(__name__)
@@ -179,7 +178,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _serve(self, frame: memoryview) -> None:
         answer = self._dispatcher.answer(frame)
-        if isinstance(answer, Coroutine):
+        if callable(answer):
             self._task = asyncio.get_running_loop().create_task(self._finish(answer))
         elif answer is not None:
             if any(isinstance(part, FileRegion) for part in answer.parts):
@@ -190,8 +189,8 @@ class Connection(asyncio.BufferedProtocol):
             self._write_replies()
             self._task.add_done_callback(self._finished)
 
-    async def _finish(self, answer: Coroutine[Any, Any, Parts | None]) -> None:
-        reply = await answer
+    async def _finish(self, later: LaterReply) -> None:
+        reply = await later()
         if reply is not None:
             await self._send(reply)
 

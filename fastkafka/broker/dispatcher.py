@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from fastkafka import protocol
-from fastkafka.broker.answers import Answer, Handler, HangUp, Parts
+from fastkafka.broker.answers import Answer, Handler, HangUp, LaterAnswer, Parts
 from fastkafka.broker.broker import Broker
 from fastkafka.broker.faults import Fault
 from fastkafka.broker.handlers import HANDLERS, api_versions
@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 _HEADER_BYTES_MAX = 8 + 2 + 32767  # with the longest client id; the rest need not be copied
 
 Reply = Parts | None
+LaterReply = Callable[[], Awaitable[Reply]]
 
 
 class Dispatcher:
@@ -32,8 +33,8 @@ class Dispatcher:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    def answer(self, frame: memoryview) -> Reply | Coroutine[Any, Any, Reply]:
-        """Return the response to a request, None for no reply, or a coroutine of these.
+    def answer(self, frame: memoryview) -> Reply | LaterReply:
+        """Return the response to a request, None for no reply, or a function that waits for it.
 
         The frame is read until the answer is there, and must not change before.
         Raises: HangUp
@@ -50,10 +51,10 @@ class Dispatcher:
             raise HangUp(f"request cannot be read: {error.error.str()}") from None
         fault = self._broker.faults.take(handler.api)
         if fault is not None:
-            return self._answer_with_fault(handler, request, fault)
+            return partial(self._answer_with_fault, handler, request, fault)
         answer = self._handle(handler, request)
-        if isinstance(answer, Coroutine):
-            return self._wait(handler, request, answer)
+        if callable(answer):
+            return partial(self._wait, handler, request, answer)
         return _encoded(request, answer)
 
     def _unknown_version(self, handler: Handler, header: protocol.RequestHeader) -> Reply:
@@ -68,9 +69,7 @@ class Dispatcher:
         )
         return _encoded(request, api_versions.refuse(request, KafkaError.UNSUPPORTED_VERSION))
 
-    def _handle(
-        self, handler: Handler, request: protocol.Request
-    ) -> Answer | Coroutine[Any, Any, Answer]:
+    def _handle(self, handler: Handler, request: protocol.Request) -> Answer | LaterAnswer:
         try:
             return handler.handle(self._broker, request)
         except HangUp:
@@ -78,14 +77,9 @@ class Dispatcher:
         except Exception as error:
             return _refusal(handler, request, error)
 
-    async def _wait(
-        self,
-        handler: Handler,
-        request: protocol.Request,
-        answer: Coroutine[Any, Any, Answer],
-    ) -> Reply:
+    async def _wait(self, handler: Handler, request: protocol.Request, later: LaterAnswer) -> Reply:
         try:
-            return _encoded(request, await answer)
+            return _encoded(request, await later())
         except HangUp:
             raise
         except Exception as error:
@@ -99,10 +93,9 @@ class Dispatcher:
         if fault.drop_connection == "before":
             raise HangUp(f"fault: {handler.api} dropped before it was carried out")
         if fault.error_code:
-            answer: Any = handler.refuse(request, fault.error_code)
-        else:
-            answer = self._handle(handler, request)
-        if isinstance(answer, Coroutine):
+            return _encoded(request, handler.refuse(request, fault.error_code))
+        answer = self._handle(handler, request)
+        if callable(answer):
             reply = await self._wait(handler, request, answer)
         else:
             reply = _encoded(request, answer)

@@ -42,6 +42,9 @@ class AppendWaiters:
     def __init__(self) -> None:
         self._waiters: set[FetchWaiter] = set()
 
+    def __len__(self) -> int:
+        return len(self._waiters)
+
     def add(self, waiter: FetchWaiter) -> None:
         """Let `waiter` know of appends from now on."""
         self._waiters.add(waiter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import pytest
 from fastkafka import protocol
 from fastkafka.broker.answers import HangUp, Parts
 from fastkafka.broker.broker import Broker
-from fastkafka.broker.dispatcher import Dispatcher
+from fastkafka.broker.dispatcher import Dispatcher, LaterReply
 from fastkafka.broker.faults import Fault
 from fastkafka.broker.handlers import HANDLERS
 from fastkafka.broker.log_segment import FileRegion
 from fastkafka.broker.settings import BrokerSettings
+from fastkafka.broker.topics import Partition
 from fastkafka.errors import KafkaError
 from tests.unit.broker_batches import build_batch, build_idempotent, placed
 
@@ -40,12 +41,8 @@ class Asker:
     def answer_frame(self, frame: bytes) -> bytes | None:
         """Return the response to a frame, None when there is none; raises HangUp."""
         answer = self.dispatcher.answer(memoryview(bytearray(frame)))
-        if isinstance(answer, Coroutine):
-            answer = asyncio.run(self._wait(answer))
-        return None if answer is None else joined(answer)
-
-    async def _wait(self, answer: Coroutine[Any, Any, Parts | None]) -> Parts | None:
-        return await asyncio.wait_for(answer, timeout=20)
+        reply = asyncio.run(finished(answer)) if callable(answer) else answer
+        return None if reply is None else joined(reply)
 
     def ask(self, api: str, version: int, body: Body | None = None) -> Body:
         key = protocol.API_BY_NAME[api].key
@@ -60,6 +57,16 @@ class Asker:
         if by_id:
             return {"topic_id": self.broker.topics.by_name(name).topic_id}
         return {field: name}
+
+
+async def finished(later: LaterReply) -> Parts | None:
+    return await asyncio.wait_for(later(), timeout=20)
+
+
+async def asleep(partition: Partition) -> None:
+    """Return once a fetch sleeps on the partition."""
+    while not len(partition.waiters):
+        await asyncio.sleep(0)
 
 
 def joined(parts: Parts) -> bytes:
@@ -372,14 +379,14 @@ def test_a_long_poll_ends_with_the_append_that_makes_min_bytes(asker: Asker) -> 
 
     async def poll() -> Parts | None:
         answer = asker.dispatcher.answer(frame)
-        assert isinstance(answer, Coroutine)
-        task = asyncio.get_running_loop().create_task(answer)
+        assert callable(answer)
+        task = asyncio.get_running_loop().create_task(finished(answer))
         logs = asker.broker.topics.by_name("logs")
         for partition in logs.partitions:
-            await asyncio.sleep(0)
+            await asleep(partition)
             assert not task.done()
             partition.append(batch)
-        return await asyncio.wait_for(task, timeout=20)
+        return await task
 
     reply = asyncio.run(poll())
     assert reply is not None
@@ -399,11 +406,11 @@ def test_a_long_poll_ends_when_its_topic_is_deleted(asker: Asker) -> None:
 
     async def poll() -> Parts | None:
         answer = asker.dispatcher.answer(frame)
-        assert isinstance(answer, Coroutine)
-        task = asyncio.get_running_loop().create_task(answer)
-        await asyncio.sleep(0)
+        assert callable(answer)
+        task = asyncio.get_running_loop().create_task(finished(answer))
+        await asleep(topic.partition(0))
         asker.broker.topics.delete(topic)
-        return await asyncio.wait_for(task, timeout=20)
+        return await task
 
     reply = asyncio.run(poll())
     assert reply is not None

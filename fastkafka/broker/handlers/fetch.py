@@ -10,10 +10,10 @@ with small limits gets on (KIP-74); other partitions stay within what is left of
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastkafka.broker.answers import Body, Handler, Parts
+from fastkafka.broker.answers import Body, Handler, LaterAnswer, Parts
 from fastkafka.broker.fetch_response import TOPIC_IDS_SINCE, encode_fetch
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.broker.waiters import FetchWaiter
@@ -38,7 +38,7 @@ class _Collected(NamedTuple):
     partitions: list[Partition]
 
 
-def handle(broker: Broker, request: Request) -> Parts | Coroutine[Any, Any, Parts]:
+def handle(broker: Broker, request: Request) -> Parts | LaterAnswer:
     """Answer at once when there is enough, an error or no time; otherwise wait."""
     body = request.body
     if body["session_id"] != 0 or body["session_epoch"] not in _SESSION_EPOCHS_FULL:
@@ -46,7 +46,7 @@ def handle(broker: Broker, request: Request) -> Parts | Coroutine[Any, Any, Part
     collected = _collect(broker, request)
     if _is_enough(collected, body):
         return _encode(request, collected.responses)
-    return _wait(broker, request)
+    return partial(_wait, broker, request)
 
 
 def _is_enough(collected: _Collected, body: dict[str, Any]) -> bool:
