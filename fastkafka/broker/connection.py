@@ -30,6 +30,7 @@ _RECEIVE_BYTES_KEPT_MAX = 4 * 1024 * 1024
 CONTROL_REQUEST_BYTES_MAX = 1024 * 1024
 # Below this a read into memory is cheaper than the system calls and loop steps of sendfile.
 _SENDFILE_BYTES_MIN = 128 * 1024
+_COPY_BYTES = 256 * 1024
 # Replies collected before they are written: past it the transport says whether the client reads.
 _REPLY_BYTES_COLLECTED_MAX = 64 * 1024
 
@@ -53,6 +54,7 @@ class Connection(asyncio.BufferedProtocol):
         self._end = 0  # of what was received
         self._replies = bytearray()  # of the requests served in this turn of the loop
         self._task: asyncio.Task[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
         self._write_paused = False
         self._read_paused = False
 
@@ -78,8 +80,10 @@ class Connection(asyncio.BufferedProtocol):
         self._write_paused = True
 
     def resume_writing(self) -> None:
-        """Go on with the requests that wait."""
+        """Go on with the reply that is being sent, or with the requests that wait."""
         self._write_paused = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
         self._serve_frames()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -249,11 +253,31 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _send_file(self, region: FileRegion) -> None:
         loop = asyncio.get_running_loop()
-        sent = await loop.sendfile(
-            self._transport, cast(Any, region.file), region.position, region.length, fallback=False
-        )
+        try:
+            sent = await loop.sendfile(
+                self._transport,
+                cast(Any, region.file),
+                region.position,
+                region.length,
+                fallback=False,
+            )
+        except asyncio.SendfileNotAvailableError:
+            # Some file systems have no sendfile; asyncio says the same of a client that has left.
+            await self._send_copied(region)
+            return
         if sent != region.length:
             raise HangUp("a log file is shorter than its index says")
+
+    async def _send_copied(self, region: FileRegion) -> None:
+        """Send a region through memory, a piece at a time, as fast as the client reads."""
+        for position in range(region.position, region.position + region.length, _COPY_BYTES):
+            length = min(_COPY_BYTES, region.position + region.length - position)
+            if self._transport.is_closing():
+                raise ConnectionResetError("the client has left")
+            self._transport.write(_read_whole(region._replace(position=position, length=length)))
+            if self._write_paused:
+                self._writable = asyncio.get_running_loop().create_future()
+                await self._writable
 
     # ---- the end
 
