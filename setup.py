@@ -126,7 +126,7 @@ FACE = re.compile(r"^\s*from fastkafka\._core\.(\w+) cimport", re.MULTILINE)
 
 
 def faces_of(room: str) -> dict[str, str]:
-    """Hash every .pxd that a room sees, directly or through another: C structs have no size check."""
+    """Hash every .pxd that a room sees, directly or not: C structs have no size check."""
     faces: dict[str, str] = {}
     waiting = [SOURCES / f"{room}.pyx", SOURCES / f"{room}.pxd"]
     while waiting:
@@ -142,7 +142,7 @@ def faces_of(room: str) -> dict[str, str]:
 
 
 def write_faces(room: str) -> None:
-    """Write what the last line of each room includes, only when it changed: a write rebuilds the room."""
+    """Write what a room's last line includes, only when it changed: a write rebuilds the room."""
     target = ROOT / "build" / "cimport" / "faces" / f"{room}.pxi"
     target.parent.mkdir(parents=True, exist_ok=True)
     text = f"FACES = {faces_of(room)!r}\n"

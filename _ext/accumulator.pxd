@@ -68,6 +68,7 @@ cdef struct Append:                        # one call of accumulator_append: wha
 cdef AppendStatus accumulator_append(Accumulator* accumulator, Append* append) noexcept nogil
 cdef void accumulator_place_waiting(Accumulator* accumulator, Topic* topic, PartitionTable* table) noexcept nogil
 cdef ProducerBatch* accumulator_take_waiting(Topic* topic) noexcept nogil
+cdef ProducerBatch* accumulator_take_waiting_over(Topic* topic, int64_t now_ns, int64_t* deadline_ns) noexcept nogil
 cdef PartitionQueue* accumulator_queue(Accumulator* accumulator, Partition* partition) noexcept nogil
 cdef void accumulator_activate(Accumulator* accumulator, PartitionQueue* queue) noexcept nogil
 cdef PartitionQueue* accumulator_take_activated(Accumulator* accumulator) noexcept nogil

@@ -255,7 +255,6 @@ cdef AppendStatus _append_open(Accumulator* accumulator, Append* append, Produce
     """
     cdef const RecordInput* record
     cdef ProducerBatch* batch = open_batch[0]
-    cdef Slab* slab
     cdef size_t bytes
     cdef size_t batch_bytes = accumulator.settings.batch_bytes
     cdef AppendStatus status
@@ -447,6 +446,25 @@ cdef ProducerBatch* accumulator_take_waiting(Topic* topic) noexcept nogil:
     cdef ProducerBatch* batch = <ProducerBatch*>topic.waiting_head
     topic.waiting_head = topic.waiting_tail = NULL
     topic.waiting_keyless = topic.waiting_addressed = NULL
+    return batch
+
+
+cdef ProducerBatch* accumulator_take_waiting_over(Topic* topic, int64_t now_ns, int64_t* deadline_ns) noexcept nogil:
+    """Take the oldest waiting batch if it is over its deadline, else tell that; the caller holds topic.lock."""
+    cdef ProducerBatch* batch = <ProducerBatch*>topic.waiting_head
+    if batch == NULL:
+        return NULL
+    if batch.deadline_ns > now_ns:
+        deadline_ns[0] = batch.deadline_ns
+        return NULL
+    topic.waiting_head = batch.next
+    if batch.next == NULL:
+        topic.waiting_tail = NULL
+    if topic.waiting_keyless == batch:
+        topic.waiting_keyless = NULL
+    if topic.waiting_addressed == batch:
+        topic.waiting_addressed = NULL
+    batch.next = NULL
     return batch
 
 

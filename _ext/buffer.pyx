@@ -8,7 +8,7 @@
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
-from fastkafka._core.atomic cimport add64, exchange32, load32, load64, store32
+from fastkafka._core.atomic cimport add64, exchange32, load32, store32
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise
 
 

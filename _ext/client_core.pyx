@@ -9,7 +9,7 @@ import weakref
 from fastkafka.errors import ClosedError, KafkaError, KafkaException
 
 from libc.errno cimport errno
-from libc.stdint cimport int16_t, uint8_t, uint32_t
+from libc.stdint cimport int16_t, uint32_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strcmp
@@ -453,7 +453,7 @@ cdef class ClientCore:
         if whole == NULL:
             raise MemoryError
         try:
-            for name, topic_id, error_code, partitions in topics:
+            for _name, _topic_id, _error_code, partitions in topics:
                 count = min(1 + max([entry[0] for entry in partitions], default=-1), 1000000)
                 counts.append(count)
                 total += count

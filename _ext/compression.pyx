@@ -4,7 +4,9 @@
 # thread and GIL: one Compressor and one Decompressor per owner (the I/O thread has its own), no GIL
 # next: sender before the CRC, record_batch_reader after it
 from libc.string cimport memset
-from fastkafka._core cimport codec_gzip, codec_snappy, codec_zstd
+from fastkafka._core.codec_gzip cimport CODEC_AVAILABLE as GZIP_AVAILABLE
+from fastkafka._core.codec_snappy cimport CODEC_AVAILABLE as SNAPPY_AVAILABLE
+from fastkafka._core.codec_zstd cimport CODEC_AVAILABLE as ZSTD_AVAILABLE
 from fastkafka._core.buffer cimport bytes_free
 from fastkafka._core.codec_lz4 cimport (
     lz4_begin, lz4_compressor, lz4_compressor_free, lz4_decompress, lz4_decompressor,
@@ -65,11 +67,11 @@ cdef void decompressor_free(Decompressor* decompressor) noexcept nogil:
 def available():
     """Return the codecs that this build speaks, by Kafka's names."""
     names = ["none", "lz4"]
-    if codec_gzip.CODEC_AVAILABLE:
+    if GZIP_AVAILABLE:
         names.append("gzip")
-    if codec_snappy.CODEC_AVAILABLE:
+    if SNAPPY_AVAILABLE:
         names.append("snappy")
-    if codec_zstd.CODEC_AVAILABLE:
+    if ZSTD_AVAILABLE:
         names.append("zstd")
     return names
 

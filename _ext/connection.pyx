@@ -9,9 +9,9 @@ from libc.errno cimport EINPROGRESS, errno
 from libc.stdint cimport INT64_MAX
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memset, strerror
+from libc.string cimport memcmp, strerror
 from posix.unistd cimport close
-from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns
+from fastkafka._core.clock cimport NS_PER_MS
 from fastkafka._core.cluster_view cimport Address
 from fastkafka._core.completions cimport (
     COMPLETION_CONNECTED, COMPLETION_DISCONNECTED, COMPLETION_RESOLVE, Completion, completion_new,
@@ -424,11 +424,11 @@ cdef bint _answer(Connection* connection, Frame* frame) noexcept nogil:
 cdef void _read(Connection* connection) noexcept nogil:
     """Read frames until the socket is empty, a share of the pass is used, or the connection fails."""
     cdef Frame* frame
-    cdef int status, frames
+    cdef int status, _frames
     cdef bint alive
     cdef char[160] text
     connection.read_this_pass = True
-    for frames in range(READ_FRAMES_PER_PASS):
+    for _frames in range(READ_FRAMES_PER_PASS):
         status = frame_read(&connection.reader, connection.transport.frames, &connection.channel, &frame,
                             &connection.transport.counters.bytes_read)
         if status == FRAME_READY:

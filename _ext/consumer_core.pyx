@@ -397,9 +397,7 @@ cdef class ConsumerCore(ClientCore):
                 continue
             position = batch.position
             count = <int32_t>min(<Py_ssize_t>(batch.entries_count - batch.entry_index), limit - len(messages))
-            messages_extend(messages, <object>position.topic_name, position.partition.index, batch.leader_epoch,
-                            batch.timestamp_type, &batch.pin, batch.records, batch.records_bytes,
-                            batch.entries + batch.entry_index, count)
+            messages_extend(messages, <object>position.topic_name, batch, count)
             batch.entry_index += count
             position.position = batch.entries[batch.entry_index - 1].offset + 1
             position.position_leader_epoch = batch.leader_epoch

@@ -97,13 +97,12 @@ cdef void _walk_batches(Fetcher* fetcher, FetchPosition* position, FetchedPartit
     cdef UndecodedBatch found
     cdef BatchHeader* header = &found.header
     cdef int64_t offset_min = 0
-    cdef bint any_whole = False
     memset(&found, 0, sizeof(found))
     found.frame = frame
     while p < end:
         found.status = batch_header_read(p, end, header)
-        if found.status == BATCH_PARTIAL and any_whole:
-            return                        # the broker cut at max_bytes; the rest comes with the next fetch
+        if found.status == BATCH_PARTIAL and fetcher.response_has_batch:
+            return                        # cut at max_bytes; only the first batch of a response is always whole
         if found.status == BATCH_OK and (header.base_offset < offset_min or (
                 fetched.high_watermark >= 0 and header.base_offset >= fetched.high_watermark)):
             found.status = BATCH_DAMAGED  # offsets must grow, and nothing above the high watermark is ours
@@ -112,7 +111,7 @@ cdef void _walk_batches(Fetcher* fetcher, FetchPosition* position, FetchedPartit
             _queue_undecoded(fetcher, position, &found)
             position_back_off(position, _now_ns(fetcher) + fetcher.settings.error_backoff_ns)
             return
-        any_whole = True
+        fetcher.response_has_batch = True
         offset_min = header.last_offset + 1
         found.data = p
         found.queued_bytes = header.batch_bytes

@@ -42,6 +42,7 @@ cdef struct FetchedBatch:
     int32_t entries_count
     int32_t entry_index                   # the next one to return
     int8_t timestamp_type
+    int32_t partition
     int32_t leader_epoch
     int64_t next_offset                   # position of the application when it has all
     int64_t queued_bytes

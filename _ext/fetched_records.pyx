@@ -51,6 +51,7 @@ cdef FetchedBatch* _new(FramePool* pool, FetchPosition* position, int32_t entrie
     batch.pin.free = _free
     batch.block = block
     batch.position = position
+    batch.partition = position.partition.index
     batch.application_generation = position.generation_applied
     batch.entries = <RecordEntry*>(block.data + sizeof(FetchedBatch))
     batch.records = <char*>batch.entries + entries_bytes

@@ -47,6 +47,7 @@ cdef struct Fetcher:
     int32_t position_count
     BrokerFetcher* brokers
     AbortedTransactions aborted
+    bint response_has_batch               # the response that is being read had a whole batch so far
     UndecodedBatch* undecoded_head        # fetched, not decoded yet, in order
     UndecodedBatch* undecoded_tail
     UndecodedBatch* undecoded_free

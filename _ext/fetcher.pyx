@@ -34,7 +34,7 @@ from fastkafka._core.fetch_response cimport (
 from fastkafka._core.fetch_intake cimport intake_decode_some, intake_partition
 from fastkafka._core.fetched_records cimport EVENT_TEXT_BYTES, FetchedBatch, decoder_free, fetched_event, fetched_push
 from fastkafka._core.frame cimport Frame, frame_release
-from fastkafka._core.log_ring cimport LOG_INFO, LOG_WARNING, log_push
+from fastkafka._core.log_ring cimport LOG_DEBUG, LOG_WARNING, log_push
 
 cdef enum:
     # errors/codes.py has the texts
@@ -90,7 +90,7 @@ cdef void fetcher_offset_found(Fetcher* fetcher, FetchPosition* position, int32_
                                int64_t offset, int32_t leader_epoch) noexcept nogil:
     """The control thread knows where a partition starts."""
     if position_found(position, fetch_generation, offset, leader_epoch):
-        log_push(fetcher.transport.log, LOG_INFO, "%s [%d]: fetching from offset %lld",
+        log_push(fetcher.transport.log, LOG_DEBUG, "%s [%d]: fetching from offset %lld",
                  position.partition.topic.name, position.partition.index, offset)
         _changed(fetcher)
 
@@ -375,6 +375,7 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
         log_push(fetcher.transport.log, LOG_WARNING, "broker %d: fetch failed with error code %d",
                  broker_fetcher.broker.node_id, <int>response.error_code)
         broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+    fetcher.response_has_batch = False
     while fetch_response_next(&response, &partition, &fetcher.aborted) == FETCH_RESPONSE_PARTITION:
         target = _target_of(broker_fetcher, &response, partition.partition, &hint)
         if target != NULL:

@@ -1,11 +1,11 @@
 # One record as the application sees it: key, value and headers are made when they are asked for.
-# in:  a RecordView into memory that a Pin keeps alive (fetched), or that is borrowed (delivery reports)
+# in:  an entry of a FetchedBatch, which the Message pins; or a RecordView that is borrowed (delivery reports)
 # out: Message objects
 # thread and GIL: with the GIL
 # next: consumer_core and producer_core hand them out
 from libc.stdint cimport int8_t, int32_t, int64_t
 from cpython.object cimport PyObject
-from fastkafka._core.pin cimport Pin
+from fastkafka._core.fetched_records cimport FetchedBatch
 from fastkafka._core.record_batch_reader cimport RecordEntry
 
 cdef enum:
@@ -30,29 +30,33 @@ cdef struct RecordView:
     int32_t headers_bytes         # readable from `headers`; may reach beyond the last header
     int32_t headers_count         # 0: none
 
-cdef class Message:
-    cdef PyObject* topic_object   # owned; NULL stands for "not made": the view has it
-    cdef PyObject* key_object
-    cdef PyObject* value_object
-    cdef PyObject* headers_object
-    cdef PyObject* error_object
-    cdef Pin* pin                 # NULL when the view is borrowed or empty
-    cdef RecordView view
-    cdef double latency_seconds   # negative: not known
-    cdef int32_t partition_index
-    cdef int32_t leader_epoch_number
-    cdef int32_t delivery_count_number
-    cdef int8_t timestamp_type
-    cdef int8_t outcome_number
+cdef struct MessageParts:         # what a Message has of its own: reports, constructed ones, after set_*()
+    RecordView view
+    PyObject* key                 # owned; NULL: the view has it
+    PyObject* value
+    PyObject* headers
+    PyObject* error               # NULL: none
+    double latency_seconds        # negative: not known
+    int32_t partition
+    int32_t leader_epoch
+    int32_t delivery_count
+    int8_t timestamp_type
+    int8_t outcome
+    MessageParts* next_free
 
-    cdef tuple _state(self)
+cdef class Message:               # 48 bytes: a million of them are read through the cache
+    cdef PyObject* topic_object   # owned
+    cdef FetchedBatch* batch      # pinned; NULL when the Message does not come from a fetch
+    cdef RecordEntry* entry       # in the batch
+    cdef MessageParts* parts      # NULL: everything is as the batch has it
 
-# The Message takes over one reference of `pin`; with NULL the view is borrowed until message_detach.
+    cdef MessageParts* own_parts(self) except NULL
+    cdef tuple state(self)
+
+# With `view` borrowed until message_detach.
 cdef Message message_new(object topic, int32_t partition, RecordView* view, int timestamp_type,
-                         int32_t leader_epoch, Pin* pin)
+                         int32_t leader_epoch, void* pin)
 cdef Message message_of_error(object topic, int32_t partition, int64_t offset, object error)
 cdef int message_set_report(Message message, object error, int outcome, double latency_seconds) except -1
 cdef int message_detach(Message message) except -1
-cdef int messages_extend(list messages, object topic, int32_t partition, int32_t leader_epoch, int timestamp_type,
-                         Pin* pin, const char* records, int32_t records_bytes,
-                         RecordEntry* entries, int32_t count) except -1
+cdef int messages_extend(list messages, object topic, FetchedBatch* batch, int32_t count) except -1

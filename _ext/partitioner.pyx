@@ -16,10 +16,10 @@ cdef uint32_t[256] CRC32_TABLE
 cdef void _make_crc32_table() noexcept nogil:
     # The CRC-32 of zlib and Ethernet, which librdkafka hashes keys with (not the batches' CRC-32C).
     cdef uint32_t value, crc
-    cdef int bit
+    cdef int _bit
     for value in range(256):
         crc = value
-        for bit in range(8):
+        for _bit in range(8):
             crc = (crc >> 1) ^ 0xEDB88320u if crc & 1 else crc >> 1
         CRC32_TABLE[value] = crc
 
@@ -76,10 +76,10 @@ cdef int32_t partition_by_key(const Partitioner* partitioner, const char* key, i
 cdef int32_t partition_sticky(Partitioner* partitioner, Topic* topic, PartitionTable* table) noexcept nogil:
     """Return where keyless records of the topic go now, drawn anew after sticky_bytes."""
     cdef int32_t index = topic.sticky_partition
-    cdef int draw
+    cdef int _draw
     if index >= 0 and index < table.count and topic.sticky_bytes < partitioner.sticky_bytes:
         return index
-    for draw in range(LEADER_DRAWS):
+    for _draw in range(LEADER_DRAWS):
         index = <int32_t>(_random(partitioner) % <uint32_t>table.count)
         if table.partitions[index].leader_id >= 0 and (index != topic.sticky_partition or table.count == 1):
             break

@@ -4,7 +4,6 @@
 # thread and GIL: I/O thread, no GIL
 # next: connection writes the parts
 # Source: ProduceRequest.json of kafka-clients 4.3.1; test_produce_parity pins it to the table codec.
-from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 from fastkafka._core.buffer cimport Slab

@@ -111,7 +111,7 @@ cdef void _skip_tags(Cursor* cursor) noexcept nogil:
 cdef void _read_partition(Cursor* cursor, int16_t version, PartitionAnswer* answer) noexcept nogil:
     cdef Cursor field
     cdef int64_t tag, left
-    cdef int32_t index, count, ignored
+    cdef int32_t _index, count, ignored
     answer.leader_id = answer.leader_epoch = -1
     answer.log_start_offset = -1
     answer.error_message = NULL
@@ -124,7 +124,7 @@ cdef void _read_partition(Cursor* cursor, int16_t version, PartitionAnswer* answ
         answer.log_start_offset = _int64(cursor)
     if version >= 8:
         count = _count(cursor)
-        for index in range(count):
+        for _index in range(count):
             if cursor.p == NULL:
                 return
             _int32(cursor)
@@ -144,8 +144,8 @@ cdef void _read_partition(Cursor* cursor, int16_t version, PartitionAnswer* answ
 
 cdef void _read_endpoints(Cursor* cursor, ProduceResponse* response) noexcept nogil:
     cdef NodeEndpoint endpoint
-    cdef int32_t index, ignored, count = _count(cursor)
-    for index in range(count):
+    cdef int32_t _index, ignored, count = _count(cursor)
+    for _index in range(count):
         endpoint.node_id = _int32(cursor)
         endpoint.host = _string(cursor, &endpoint.host_bytes)
         endpoint.port = _int32(cursor)
@@ -159,7 +159,7 @@ cdef void _read_endpoints(Cursor* cursor, ProduceResponse* response) noexcept no
 
 cdef void _read_topic(Cursor* cursor, int16_t version, ProduceResponse* response) noexcept nogil:
     cdef PartitionAnswer answer
-    cdef int32_t index, count
+    cdef int32_t _index, count
     memset(&answer, 0, sizeof(answer))
     if version >= 13:
         if _has(cursor, 16):
@@ -170,7 +170,7 @@ cdef void _read_topic(Cursor* cursor, int16_t version, ProduceResponse* response
         if answer.topic_name == NULL:
             cursor.p = NULL
     count = _count(cursor)
-    for index in range(count):
+    for _index in range(count):
         if cursor.p == NULL:
             return
         _read_partition(cursor, version, &answer)
@@ -189,14 +189,14 @@ cdef int produce_response_read(const char* data, size_t bytes, int16_t version, 
     cdef Cursor cursor
     cdef Cursor field
     cdef int64_t tag, left
-    cdef int32_t index, count
+    cdef int32_t _index, count
     cursor.p = data
     cursor.end = data + bytes
     cursor.is_flexible = version >= 9
     _int32(&cursor)
     _skip_tags(&cursor)
     count = _count(&cursor)
-    for index in range(count):
+    for _index in range(count):
         if cursor.p == NULL:
             return -1
         _read_topic(&cursor, version, response)

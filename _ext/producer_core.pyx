@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from fastkafka._core.accumulator cimport (
-    APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_NO_MEMORY, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
+    APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
     RUN_RECORDS_MAX, accumulator_append, accumulator_flush, accumulator_is_flushed, accumulator_place_waiting,
     accumulator_served, accumulator_take_finished,
 )
@@ -28,13 +28,12 @@ from fastkafka._core.delivery cimport (
     ERROR_CODES, ERROR_FLAG_MAYBE_WRITTEN, ERROR_FLAG_REFRESHES_METADATA, ERROR_FLAG_RETRIABLE, delivery_fail_topic,
 )
 from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
-from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
 from fastkafka._core.lock cimport Lock, signal_raise, signal_read, wait_free
 from fastkafka._core.message cimport (
     Message, RecordView, TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, message_detach,
     message_new, message_set_report,
 )
-from fastkafka._core.partition_queue cimport OUTCOME_DELIVERED, OUTCOME_NOT_WRITTEN, CallbackSlot
+from fastkafka._core.partition_queue cimport OUTCOME_DELIVERED, OUTCOME_NOT_WRITTEN
 from fastkafka._core.partitioner cimport PartitionerKind
 from fastkafka._core.partitioner import KINDS
 from fastkafka._core.record_batch_writer cimport EncodedRecord, RecordInput, cursor_begin, cursor_next
@@ -218,13 +217,13 @@ cdef class ProducerCore(ClientCore):
         """
         cdef RecordInput record
         cdef Append append
-        cdef list kept_headers
-        cdef object kept_value, kept_key
+        cdef list _kept_headers
+        cdef object _kept_value, _kept_key
         cdef object report = callback if callback is not None else on_delivery
         if self.state.is_stopped or self.state.is_forked:
             self.check_usable()
-        kept_value = source_bytes(value, &record.value, &record.value_bytes, "value")
-        kept_key = source_bytes(key, &record.key, &record.key_bytes, "key")
+        _kept_value = source_bytes(value, &record.value, &record.value_bytes, "value")
+        _kept_key = source_bytes(key, &record.key, &record.key_bytes, "key")
         record.timestamp_ms = timestamp if timestamp != 0 else realtime_coarse_ms()
         record.encoded_headers = NULL
         record.headers = NULL
@@ -239,7 +238,7 @@ cdef class ProducerCore(ClientCore):
         append.placing = NULL
         append.taken = 0
         if headers is not None:
-            kept_headers = source_headers(headers, &record)
+            _kept_headers = source_headers(headers, &record)
         if report is not None:
             Py_INCREF(report)
             record.callback = <PyObject*>report
@@ -288,7 +287,7 @@ cdef class ProducerCore(ClientCore):
         cdef RecordInput records[RUN_RECORDS_MAX]
         cdef Append append
         cdef list kept = []
-        cdef int32_t index
+        cdef int32_t _index
         memset(&append, 0, sizeof(append))
         append.topic = self._topic(topic)
         append.records = records
@@ -297,9 +296,9 @@ cdef class ProducerCore(ClientCore):
         append.is_bulk = True
         source_run(values, keys, timestamps, realtime_coarse_ms(), records, kept)
         if on_delivery is not None:
-            for index in range(append.count):
+            for _index in range(append.count):
                 Py_INCREF(on_delivery)
-                records[index].callback = <PyObject*>on_delivery
+                records[_index].callback = <PyObject*>on_delivery
         try:
             self._append(&append, deadline_ns, topic)
         except BufferFull as full:
@@ -307,7 +306,7 @@ cdef class ProducerCore(ClientCore):
             raise
         finally:
             if on_delivery is not None:
-                for index in range(append.taken, append.count):
+                for _index in range(append.taken, append.count):
                     Py_DECREF(on_delivery)
 
     def _produce_each(self, str topic, list values, list keys, list headers, list timestamps, int32_t partition,
@@ -328,7 +327,6 @@ cdef class ProducerCore(ClientCore):
         cdef AppendStatus status
         cdef Lock* contended
         cdef int32_t seen, before = 0
-        cdef bint was_full = False
         if not append.is_bulk and self.block_ns:
             deadline_ns = monotonic_ns() + self.block_ns
         while True:

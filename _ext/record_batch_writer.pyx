@@ -310,7 +310,6 @@ cdef class RecordBatchBuilder:
     def build(self):
         """Return the batch as bytes."""
         cdef ProducerBatch* batch = self.batch
-        cdef Compressor compressor
         cdef Slab* slab
         cdef bytes out
         cdef char* p

@@ -3,13 +3,13 @@
 # out: Produce requests on the brokers' produce connections
 # thread and GIL: I/O thread, no GIL
 # next: sequences, compression, crc32c and produce_request on the way out; produce_response and delivery back
-from libc.stdint cimport INT64_MAX, uint8_t
+from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free, qsort
 from libc.string cimport memcmp, memcpy
-from fastkafka._core.accumulator cimport accumulator_take_activated, accumulator_take_waiting
+from fastkafka._core.accumulator cimport accumulator_take_activated, accumulator_take_waiting_over
 from fastkafka._core.atomic cimport load32, load64, store32
-from fastkafka._core.buffer cimport SLAB_CLASS_DEFAULT, Slab, slab_chain_release, slab_take
-from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns
+from fastkafka._core.buffer cimport Slab, slab_chain_release, slab_take
+from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.cluster_view cimport ROLE_PRODUCE, broker_find, view_set_leader
 from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
 from fastkafka._core.compression cimport CODEC_NONE, COMPRESSION_OK, compress_slabs, compressor_free, decompressor_free
@@ -41,6 +41,9 @@ cdef enum:
     ERROR_UNKNOWN_PARTITION = -190
     ERROR_UNSUPPORTED_FEATURE = -165
     ERROR_NONE = 0
+    ERROR_BAD_MSG = -199
+    ERROR_TRANSPORT = -195
+    ERROR_MSG_TIMED_OUT = -192
 
 
 # --- looking -------------------------------------------------------------------------------------------
@@ -182,7 +185,7 @@ cdef ProducerBatch* _take_batch(Sender* sender, BrokerSender* to, PartitionQueue
         batch = queue_take_sealed(queue, to.is_due)
         if batch == NULL or batch.deadline_ns > now_ns:
             return batch
-        delivery_finish(&sender.delivery, batch, OUTCOME_NOT_WRITTEN, -192)
+        delivery_finish(&sender.delivery, batch, OUTCOME_NOT_WRITTEN, ERROR_MSG_TIMED_OUT)
 
 
 cdef bint _prepare(Sender* sender, ProducerBatch* batch) noexcept nogil:
@@ -307,7 +310,7 @@ cdef bint _send_request(Sender* sender, BrokerSender* to, Connection* connection
             if version < 0:
                 delivery_refuse(&sender.delivery, batches[index], ERROR_UNSUPPORTED_FEATURE)
             else:
-                delivery_lost(&sender.delivery, batches[index], -195, False)
+                delivery_lost(&sender.delivery, batches[index], ERROR_TRANSPORT, False)
         return False
     produce.sender = sender
     produce.broker = to
@@ -364,19 +367,17 @@ cdef int64_t _expire_all(Sender* sender, int64_t now_ns) noexcept nogil:
 
 
 cdef int64_t _expire_waiting(Sender* sender, Topic* topic, int64_t now_ns) noexcept nogil:
-    cdef ProducerBatch* batch = NULL
+    """End records that waited for their topic's partitions until their own deadline, and no others."""
+    cdef ProducerBatch* batch
     cdef int64_t deadline_ns = INT64_MAX
-    if topic.table != NULL:
-        return deadline_ns
-    acquire_nogil(&topic.lock)
-    if topic.waiting_head != NULL:
-        deadline_ns = (<ProducerBatch*>topic.waiting_head).deadline_ns
-    release(&topic.lock)
-    if deadline_ns > now_ns:
-        return deadline_ns
-    # The oldest is over its time and nothing is known of the topic: the younger ones go with it.
-    delivery_fail_topic(&sender.delivery, topic, -192)
-    return INT64_MAX
+    while topic.table == NULL:
+        acquire_nogil(&topic.lock)
+        batch = accumulator_take_waiting_over(topic, now_ns, &deadline_ns)
+        release(&topic.lock)
+        if batch == NULL:
+            break
+        delivery_finish(&sender.delivery, batch, OUTCOME_NOT_WRITTEN, ERROR_MSG_TIMED_OUT)
+    return deadline_ns
 
 
 cdef int64_t sender_tick(void* owner, int64_t now_ns) noexcept nogil:
@@ -494,12 +495,12 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
     response.on_endpoint = NULL
     response.throttle_time_ms = 0
     if produce_response_read(frame.data, frame.bytes, request.api_version, &response) != 0:
-        _end_request(produce, -199, True)
+        _end_request(produce, ERROR_BAD_MSG, True)
         return -1
     response.on_answer = _on_answer
     produce_response_read(frame.data, frame.bytes, request.api_version, &response)
     connection_mute(connection, response.throttle_time_ms)
-    _end_request(produce, -199, True)
+    _end_request(produce, ERROR_BAD_MSG, True)
     return 0
 
 

@@ -8,6 +8,7 @@ Example:
 
 from __future__ import annotations
 
+from fastkafka._core.message import Message
 from fastkafka.consumer import Consumer
 from fastkafka.errors import KafkaError, KafkaException
 from fastkafka.producer import Producer
@@ -27,7 +28,6 @@ from fastkafka.types import (
     TopicPartitionInfo,
     Uuid,
 )
-from fastkafka._core.message import Message
 
 __version__ = "0.1.0"
 

@@ -49,7 +49,7 @@ class Producer(ProducerCore):
         self._control.start()
 
     def _on_error(self, error: KafkaError) -> None:
-        """Hand an error of the client as a whole to poll(), which calls error_cb. Control thread."""
+        """Hand an error of the client as a whole to poll(), which calls error_cb."""
         if self._error_callback is not None:
             self.post_event(self._error_callback, error)
 

@@ -1,7 +1,7 @@
 """The doorway to the compiled rooms of `_ext/`.
 
 In:     the extension modules that setup.py built beside this file
-Out:    an ImportError that names the build command; build_info(); a check that the rooms fit together
+Out:    an ImportError that names the build command; build_info(); a check that the rooms fit
 Thread: imported once, with the GIL
 Next:   producer_core, consumer_core and client_core
 """
@@ -22,9 +22,9 @@ def _import_rooms() -> None:
             importlib.import_module(f"fastkafka._core.{room}")
         except ModuleNotFoundError as error:
             raise ImportError(
-                f"fastkafka's compiled core is not built ({error}). In a clone run `make build`, or "
-                "`python setup.py build_ext --inplace`; it needs a C compiler, pkg-config and "
-                "liblz4-dev."
+                f"fastkafka's compiled core is not built ({error}). In a clone run `make build`, "
+                "or `python setup.py build_ext --inplace`; it needs a C compiler, pkg-config "
+                "and liblz4-dev."
             ) from error
 
 
@@ -39,9 +39,9 @@ def _check_faces() -> None:
             first_room, first_digest = seen.setdefault(face, (room, digest))
             if digest != first_digest:
                 raise ImportError(
-                    f"the compiled rooms {first_room} and {room} disagree about {face}.pxd: one of them "
-                    "is stale. Run `make build`; if that does not help, remove build/ and "
-                    "fastkafka/_core/*.so first."
+                    f"the compiled rooms {first_room} and {room} disagree about {face}.pxd: "
+                    "one of them is stale. Run `make build`; if that does not help, remove "
+                    "build/ and fastkafka/_core/*.so first."
                 )
 
 
@@ -50,9 +50,10 @@ def build_info() -> dict[str, Any]:
 
     Example: python -c "import fastkafka._core as core; print(core.build_info())"
     """
-    from fastkafka._core import compression, crc32c
+    from fastkafka._core.compression import available
+    from fastkafka._core.crc32c import kernel
 
-    return {"crc32c": crc32c.kernel(), "codecs": compression.available()}
+    return {"crc32c": kernel(), "codecs": available()}
 
 
 _import_rooms()

@@ -1,0 +1,3 @@
+"""One door to all codecs: see _ext/compression.pyx."""
+
+def available() -> list[str]: ...
