@@ -10,7 +10,6 @@ import asyncio
 import logging
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 from fastkafka.broker.control_pipe import ControlPipe
@@ -93,6 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     temporary = None
     if options.data_dir is None:
+        import tempfile  # takes 20 ms, which an EmbeddedBroker, naming its folder, need not wait
+
         temporary = tempfile.TemporaryDirectory(prefix="fastkafka-broker-")
     data_dir = Path(temporary.name) if temporary is not None else options.data_dir
     try:

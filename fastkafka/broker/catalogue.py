@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-import uuid
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Catalogue:
         try:
             if path.exists():
                 return cls._parse(path, json.loads(path.read_bytes()))
-            catalogue = cls(path, cluster_id=_new_cluster_id())
+            catalogue = cls(path, cluster_id=uuid_text(new_uuid()))
             catalogue.save(sync=True)
             return catalogue
         except OSError as error:
@@ -95,5 +95,14 @@ class Catalogue:
         replace_file(self.path, json.dumps(content, indent=1).encode(), sync)
 
 
-def _new_cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+def new_uuid() -> bytes:
+    """Return a random UUID (RFC 9562, version 4); the uuid module takes 10 ms to import."""
+    random = bytearray(os.urandom(16))
+    random[6] = random[6] & 0x0F | 0x40
+    random[8] = random[8] & 0x3F | 0x80
+    return bytes(random)
+
+
+def uuid_text(uuid: bytes) -> str:
+    """Return a UUID as Kafka prints it: base64url without padding (Uuid.java)."""
+    return base64.urlsafe_b64encode(uuid).decode("ascii").rstrip("=")

@@ -94,7 +94,9 @@ class PartitionLog:
 
     def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        base_offsets = sorted(int(path.stem) for path in self.folder.glob("*.log"))
+        base_offsets = sorted(
+            int(path.stem) for path in self.folder.glob("*.log") if path.stem.isdecimal()
+        )
         now_ms = _now_ms()
 
         def visit(header: BatchHeader) -> None:

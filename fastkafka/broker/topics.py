@@ -13,12 +13,10 @@ import errno
 import logging
 import os
 import re
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from fastkafka.broker.catalogue import Catalogue, TopicRow
+from fastkafka.broker.catalogue import Catalogue, TopicRow, new_uuid, uuid_text
 from fastkafka.broker.log_segment import FileRegion
 from fastkafka.broker.partition_log import AppendedBatch, LogConfig, PartitionLog
 from fastkafka.broker.refusal import Refusal
@@ -115,7 +113,7 @@ class Topics:
         if topic is None:
             raise Refusal(
                 KafkaError.UNKNOWN_TOPIC_ID,
-                f"there is no topic with id {uuid.UUID(bytes=bytes(topic_id))}",
+                f"there is no topic with id {uuid_text(topic_id)}",
             )
         return topic
 
@@ -127,25 +125,25 @@ class Topics:
         Raises: DataDirUnusable when a log cannot be opened
         """
         rows = self._catalogue.topics
-        self._set_strays_aside(rows)
-        for row in rows.values():
-            row.leader_epochs = [leader_epoch + 1 for leader_epoch in row.leader_epochs]
-        if rows:
-            self._catalogue.save(self._syncs)
-        for row in rows.values():
-            try:
+        doing = f"the folders of {self._settings.data_dir} cannot be read"
+        try:
+            self._set_strays_aside(rows)
+            for row in rows.values():
+                row.leader_epochs = [leader_epoch + 1 for leader_epoch in row.leader_epochs]
+            if rows:
+                self._catalogue.save(self._syncs)
+            for row in rows.values():
+                doing = f"the log of topic {row.name} cannot be opened"
                 self._open(row)
-            except OSError as error:
-                raise DataDirUnusable(
-                    f"the log of topic {row.name} cannot be opened: {error}"
-                ) from error
+        except OSError as error:
+            raise DataDirUnusable(f"{doing}: {error}") from error
 
     def create(self, name: str, partition_count: int, config: Mapping[str, str]) -> Topic:
         """Create a topic that `check_new` has let through.
 
         Raises: Refusal KAFKA_STORAGE_ERROR
         """
-        row = TopicRow(name, uuid.uuid4().bytes, dict(config), [0] * partition_count)
+        row = TopicRow(name, new_uuid(), dict(config), [0] * partition_count)
         self._catalogue.topics[name] = row
         try:
             self._make_room(row)
@@ -250,7 +248,7 @@ class Topics:
         doomed = _renamed(log.folder, "delete")
         try:
             os.rename(log.folder, doomed)
-            shutil.rmtree(doomed)
+            _remove_tree(doomed)
         except OSError as error:
             _log.warning("%s could not be removed: %s", log.folder, error)
 
@@ -259,20 +257,27 @@ class Topics:
             folder = folder.parent
             match = _PARTITION_FOLDER.fullmatch(folder.name)
             if folder.name.endswith("-delete"):
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove_tree(folder)
             elif match and not _belongs(folder, rows.get(match[1]), int(match[2])):
                 _set_aside(folder)
 
 
 def _renamed(folder: Path, why: str) -> Path:
     """Return a name for a folder that no topic can have, within the length that names may have."""
-    return folder.with_name(f"{folder.name[:200]}.{uuid.uuid4().hex}-{why}")
+    return folder.with_name(f"{folder.name[:200]}.{new_uuid().hex()}-{why}")
 
 
 def _set_aside(folder: Path) -> None:
     stray = _renamed(folder, "stray")
     _log.warning("no topic owns %s, it is set aside as %s", folder, stray.name)
     os.rename(folder, stray)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder of ours; it holds files only."""
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
 
 
 def _belongs(folder: Path, row: TopicRow | None, index: int) -> bool:
@@ -285,7 +290,7 @@ def _belongs(folder: Path, row: TopicRow | None, index: int) -> bool:
 
 def _write_metadata(folder: Path, topic_id: bytes) -> None:
     """Leave the topic id beside the log, in Kafka's own file, for other tools and for start."""
-    text = f"version: 0\ntopic_id: {topic_id_text(topic_id)}\n"
+    text = f"version: 0\ntopic_id: {uuid_text(topic_id)}\n"
     (folder / _METADATA_FILE_NAME).write_text(text, "ascii")
 
 
@@ -299,8 +304,3 @@ def _read_metadata(folder: Path) -> bytes | None:
         return base64.urlsafe_b64decode(match[1] + "==") if match else None
     except ValueError:
         return None
-
-
-def topic_id_text(topic_id: bytes) -> str:
-    """Return a topic id as Kafka prints it: base64url without padding."""
-    return base64.urlsafe_b64encode(topic_id).decode("ascii").rstrip("=")

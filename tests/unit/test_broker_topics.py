@@ -264,3 +264,21 @@ def test_topic_configuration_that_would_not_be_obeyed_is_refused(
     name: str, value: str | None
 ) -> None:
     assert refusal_of(lambda: check_config({name: value})) == KafkaError.INVALID_CONFIG
+
+
+def test_a_log_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    broker = Broker(BrokerSettings(tmp_path))
+    broker.topics.create("logs", 1, {})
+    broker.close()
+    path = tmp_path / "logs-0" / "00000000000000000000.log"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DataDirUnusable, match="the log of topic logs cannot be opened.*directory"):
+        Broker(BrokerSettings(tmp_path))
+
+
+def test_files_of_others_in_a_log_folder_are_left_alone(open_broker: OpenBroker) -> None:
+    folder = open_broker().topics.create("logs", 1, {}).partition(0).log.folder
+    (folder / "notes.log").write_text("not a segment")
+    assert open_broker().topics.by_name("logs").partition(0).log.log_end_offset == 0
+    assert (folder / "notes.log").read_text() == "not a segment"
