@@ -18,8 +18,9 @@ from fastkafka._core.fetch_position cimport (
 )
 from fastkafka._core.fetched_records cimport EVENT_TEXT_BYTES, fetched_let_go, fetched_take_all
 from fastkafka._core.fetcher cimport (
-    fetcher_apply, fetcher_destroy, fetcher_give_room, fetcher_offset_failed, fetcher_offset_found, fetcher_on_closed,
-    fetcher_on_leader_changed, fetcher_on_topic_failed, fetcher_on_topic_replaced, fetcher_on_up, fetcher_tick,
+    BOUND_BYTES_FIRST, fetcher_apply, fetcher_destroy, fetcher_give_room, fetcher_offset_failed, fetcher_offset_found, fetcher_on_closed,
+    fetcher_on_leader_changed, fetcher_on_topic_failed, fetcher_on_topic_replaced, fetcher_on_up,
+    fetcher_set_bound, fetcher_tick,
 )
 from fastkafka._core.lock cimport signal_raise, signal_read
 from fastkafka._core.message cimport message_of_error, messages_extend
@@ -134,7 +135,7 @@ cdef class ConsumerCore(ClientCore):
         fetcher.settings.error_backoff_ns = max(settings["fetch.error.backoff.ms"], 1) * NS_PER_MS
         fetcher.settings.metadata_backoff_ns = max(settings["retry.backoff.ms"], 1) * NS_PER_MS
         fetcher.settings.queued_bytes_max = settings["queued.max.messages.kbytes"] * 1024
-        fetcher.share_bytes = fetcher.settings.queued_bytes_max
+        fetcher_set_bound(fetcher, BOUND_BYTES_FIRST)
         fetcher.decoder.check_crcs = settings["check.crcs"]
         fetcher.decoder.decompressed_bytes_max = settings["max.decompressed.batch.bytes"]
 

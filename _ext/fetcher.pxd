@@ -14,6 +14,11 @@ from fastkafka._core.fetched_records cimport BatchDecoder, FetchedQueue, Undecod
 from fastkafka._core.tls cimport iovec
 from fastkafka._core.topics cimport Partition, Topic
 
+cdef enum:
+    # What is read ahead at first. More is only slower while the application keeps up: each queued
+    # megabyte is memory that was not touched before, and that no cache holds when it is returned.
+    BOUND_BYTES_FIRST = 8388608
+
 cdef struct FetchSettings:
     FetchRequestSettings request
     int32_t request_timeout_ms
@@ -54,9 +59,12 @@ cdef struct Fetcher:
     int64_t next_at_ns                    # when time alone changes something
     int32_t is_changed                    # atomic; look at everything in the next pass
     int32_t waits_for_room                # atomic
+    int32_t was_bounded                   # atomic; something was not fetched for want of room
     int64_t queued_bytes                  # atomic; undecoded and in the queue
-    int64_t share_bytes                   # of one partition; I/O thread writes, relaxed
+    int64_t bound_bytes                   # atomic; how much may be queued now, grows up to queued_bytes_max
+    int64_t share_bytes                   # atomic; of one partition
 
+cdef void fetcher_set_bound(Fetcher* fetcher, int64_t bound_bytes) noexcept nogil
 cdef int64_t fetcher_tick(void* owner, int64_t now_ns) noexcept nogil
 cdef void fetcher_apply(Fetcher* fetcher, PositionWish* wish) noexcept nogil
 cdef void fetcher_offset_found(Fetcher* fetcher, FetchPosition* position, int32_t fetch_generation,

@@ -9,7 +9,7 @@ from libc.stdint cimport INT64_MAX, uint8_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
-from fastkafka._core.atomic cimport add64, exchange32, full_fence, load32, load64, store32, store64_relaxed
+from fastkafka._core.atomic cimport add64, exchange32, full_fence, load32, load64, store32, store64
 from fastkafka._core.aborted_transactions cimport aborted_free
 from fastkafka._core.buffer cimport bytes_free
 from fastkafka._core.cluster_view cimport ROLE_FETCH, broker_find
@@ -82,7 +82,7 @@ cdef void fetcher_apply(Fetcher* fetcher, PositionWish* wish) noexcept nogil:
         _unlink(fetcher, position)
     elif wish.is_assigned and not was_assigned:
         _link(fetcher, position)
-    store64_relaxed(&fetcher.share_bytes, fetcher.settings.queued_bytes_max // max(1, fetcher.position_count))
+    fetcher_set_bound(fetcher, load64(&fetcher.bound_bytes))
     _changed(fetcher)
 
 
@@ -109,15 +109,25 @@ cdef void fetcher_offset_failed(Fetcher* fetcher, FetchPosition* position, int32
     _changed(fetcher)
 
 
+cdef void fetcher_set_bound(Fetcher* fetcher, int64_t bound_bytes) noexcept nogil:
+    """Say how much may be queued from now on. Any thread."""
+    bound_bytes = min(bound_bytes, fetcher.settings.queued_bytes_max)
+    store64(&fetcher.bound_bytes, bound_bytes)
+    store64(&fetcher.share_bytes, bound_bytes // max(1, fetcher.position_count))
+
+
 cdef void fetcher_give_room(Fetcher* fetcher, FetchPosition* position, int64_t bytes) noexcept nogil:
     """The application has taken a batch: wake the fetcher when a low-water mark was crossed. Any thread."""
     cdef int64_t queued = add64(&position.queued_bytes, -bytes)
     cdef int64_t total = add64(&fetcher.queued_bytes, -bytes)
     cdef bint wake = False
     full_fence()
+    if total == 0 and load32(&fetcher.was_bounded) and exchange32(&fetcher.was_bounded, 0):
+        # The application ran dry although there was more to fetch: read further ahead.
+        fetcher_set_bound(fetcher, 2 * load64(&fetcher.bound_bytes))
     if load32(&position.waits_for_room) and queued <= load64(&fetcher.share_bytes) // 2:
         wake = exchange32(&position.waits_for_room, 0) != 0
-    if load32(&fetcher.waits_for_room) and total <= fetcher.settings.queued_bytes_max // 2:
+    if load32(&fetcher.waits_for_room) and total <= load64(&fetcher.bound_bytes) // 2:
         wake = exchange32(&fetcher.waits_for_room, 0) != 0 or wake
     if wake:
         _changed(fetcher)
@@ -198,17 +208,23 @@ cdef Broker* _leader(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
 
 
 cdef inline bint _may_be_fetched(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
-    return (position.state == FETCH_FETCHING and not position.is_paused
-            and position_has_room(position, fetcher.share_bytes))
+    if position.state != FETCH_FETCHING or position.is_paused:
+        return False
+    if position_has_room(position, load64(&fetcher.share_bytes)):
+        return True
+    store32(&fetcher.was_bounded, 1)
+    return False
 
 
 cdef bint _has_room(Fetcher* fetcher) noexcept nogil:
     """Say whether all partitions together leave room. A batch larger than the bound is taken when nothing waits."""
-    if load64(&fetcher.queued_bytes) < fetcher.settings.queued_bytes_max:
+    cdef int64_t bound_bytes = load64(&fetcher.bound_bytes)
+    if load64(&fetcher.queued_bytes) < bound_bytes:
         return True
+    store32(&fetcher.was_bounded, 1)
     store32(&fetcher.waits_for_room, 1)
     full_fence()
-    return load64(&fetcher.queued_bytes) <= fetcher.settings.queued_bytes_max // 2
+    return load64(&fetcher.queued_bytes) <= bound_bytes // 2
 
 
 cdef bint _reserve_targets(BrokerFetcher* broker_fetcher, int32_t count) noexcept nogil:
@@ -308,7 +324,7 @@ cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
         return
     settings = fetcher.settings.request
     settings.max_bytes = <int32_t>min(<int64_t>settings.max_bytes, max(
-        <int64_t>1, fetcher.settings.queued_bytes_max - load64(&fetcher.queued_bytes)))
+        <int64_t>1, load64(&fetcher.bound_bytes) - load64(&fetcher.queued_bytes)))
     if not fetch_request_encode(&broker_fetcher.encoded, version, &settings, broker_fetcher.targets,
                                 broker_fetcher.target_count):
         broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
