@@ -59,10 +59,13 @@ cdef struct Append:                        # one call of accumulator_append: wha
     RecordInput* records
     int32_t count
     int32_t partition                      # -1: the partitioner chooses
+    bint is_keyless                        # no record of the run has a key
     bint is_bulk                           # may be told to wait (APPEND_PACE)
     bint from_reserve                      # the sender's own: never full
     ProducerBatch* placing                 # the waiting batch that these records leave; NULL for new ones
     int32_t taken                          # records[:taken] are in
+    size_t bytes_max                       # stop after so many encoded bytes; 0: no limit
+    size_t bytes_taken                     # encoded since bytes_max was set
     Lock* contended                        # of APPEND_LOCKED
 
 cdef AppendStatus accumulator_append(Accumulator* accumulator, Append* append) noexcept nogil

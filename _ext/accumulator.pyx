@@ -10,7 +10,7 @@ from fastkafka._core.buffer cimport (
 )
 from fastkafka._core.clock cimport monotonic_coarse_ns
 from fastkafka._core.event_loop cimport loop_wake
-from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
+from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES, RECORD_OVERHEAD_BYTES_MAX
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise, spin_acquire, try_acquire
 from fastkafka._core.partition_queue cimport (
     REPORT_AND_FLIGHT, REPORT_FLIGHT_ENDED, REPORT_SERVED, batch_add_address, batch_add_callback, batch_free, batch_new,
@@ -54,6 +54,7 @@ cdef ProducerBatch* _new_batch(Accumulator* accumulator, Append* append, Partiti
     acquire_nogil(&accumulator.lock)
     if placing != NULL:
         batch.id = placing.id
+        batch.first_index = placing.first_index
         batch.created_at_ns = placing.created_at_ns
         batch.deadline_ns = placing.deadline_ns
         _link_before(accumulator, batch, placing)
@@ -103,7 +104,7 @@ cdef void accumulator_replace(Accumulator* accumulator, ProducerBatch* batch, Pr
 
 
 cdef void accumulator_finish(Accumulator* accumulator, ProducerBatch* batch, bint has_report) noexcept nogil:
-    """A batch has its outcome: hand it to poll() when somebody wants to hear, and wake who waits."""
+    """A batch has its outcome: hand it to poll() when somebody wants to hear. The caller raises progress."""
     acquire_nogil(&accumulator.lock)
     _unlink(accumulator, batch)
     if has_report:
@@ -115,7 +116,6 @@ cdef void accumulator_finish(Accumulator* accumulator, ProducerBatch* batch, bin
         accumulator.finished_tail = batch
         add32(&accumulator.finished_count, 1)
     release(&accumulator.lock)
-    signal_raise(&accumulator.progress)
 
 
 cdef ProducerBatch* accumulator_take_finished(Accumulator* accumulator) noexcept nogil:
@@ -171,6 +171,7 @@ cdef void accumulator_flight_ended(Accumulator* accumulator, ProducerBatch* batc
     release(&accumulator.lock)
     if not stays:
         batch_free(batch, &accumulator.pool)
+        signal_raise(&accumulator.progress)
 
 
 # --- the way to the sender ------------------------------------------------------------------------
@@ -261,8 +262,12 @@ cdef AppendStatus _append_open(Accumulator* accumulator, Append* append, Produce
     while append.taken < limit:
         record = &append.records[append.taken]
         bytes = record_bytes_max(record)
+        if bytes - RECORD_OVERHEAD_BYTES_MAX > accumulator.settings.message_bytes_max:
+            return APPEND_TOO_LARGE
         if batch != NULL and (batch.bytes + bytes > batch_bytes
                               or batch.records_count >= accumulator.settings.batch_records):
+            return APPEND_OK
+        if append.bytes_max != 0 and append.bytes_taken >= append.bytes_max:
             return APPEND_OK
         if batch == NULL or batch.slab_tail.capacity_bytes - batch.slab_tail.used_bytes < bytes:
             status = _grow(accumulator, append, open_batch, queue, record, bytes, first_class)
@@ -274,6 +279,7 @@ cdef AppendStatus _append_open(Accumulator* accumulator, Append* append, Produce
         if record.callback != NULL and not batch_add_callback(batch, record.callback):
             return APPEND_NO_MEMORY
         encode_record(batch, batch.slab_tail, record)
+        append.bytes_taken += bytes
         append.taken += 1
     return APPEND_OK
 
@@ -281,21 +287,22 @@ cdef AppendStatus _append_open(Accumulator* accumulator, Append* append, Produce
 cdef AppendStatus _append_queue(Accumulator* accumulator, Append* append, PartitionQueue* queue, int32_t limit) noexcept nogil:
     """Append records[taken:limit] to one partition; the caller holds no lock."""
     cdef AppendStatus status
-    cdef bint sealed = False, was_active
+    cdef ProducerBatch* before
+    cdef bint is_new
     if not try_acquire(&queue.lock) and not spin_acquire(&queue.lock):
         append.contended = &queue.lock
         return APPEND_LOCKED
-    was_active = queue.is_active
+    before = queue.open
     while True:
         status = _append_open(accumulator, append, &queue.open, queue, limit, queue.slab_class, 0)
-        if status != APPEND_OK or append.taken == limit:
+        if status != APPEND_OK or append.taken == limit or (append.bytes_max and append.bytes_taken >= append.bytes_max):
             break
         queue_seal(queue)
-        sealed = True
+    is_new = queue.open != before          # its linger begins, and the one before it is full
     if queue.open != NULL or queue.sealed_head != NULL:
         accumulator_activate(accumulator, queue)
     release(&queue.lock)
-    if sealed or not was_active:
+    if is_new:
         _notify(accumulator)
     return status
 
@@ -303,26 +310,18 @@ cdef AppendStatus _append_queue(Accumulator* accumulator, Append* append, Partit
 cdef AppendStatus _append_sticky(Accumulator* accumulator, Append* append, PartitionTable* table) noexcept nogil:
     """Append records that leave the choice free, partition by partition, a batch at a time."""
     cdef AppendStatus status = APPEND_OK
-    cdef int32_t index, before, limit
-    cdef size_t bytes
+    cdef int32_t index, limit = append.count
     cdef PartitionQueue* queue
-    while append.taken < append.count and status == APPEND_OK:
+    while append.taken < limit and status == APPEND_OK:
         index = partition_sticky(&accumulator.partitioner, append.topic, table)
         queue = accumulator_queue(accumulator, table.partitions[index])
         if queue == NULL:
             return APPEND_NO_MEMORY
-        # As many as the sticky partition still takes; record_bytes_max is near enough to count by.
-        bytes = 0
-        limit = append.taken
-        while limit < append.count and append.topic.sticky_bytes + <int64_t>bytes < accumulator.partitioner.sticky_bytes:
-            bytes += record_bytes_max(&append.records[limit])
-            limit += 1
-        before = append.taken
+        append.bytes_max = <size_t>max(accumulator.partitioner.sticky_bytes - append.topic.sticky_bytes, <int64_t>1)
+        append.bytes_taken = 0
         status = _append_queue(accumulator, append, queue, limit)
-        if append.taken == limit:
-            partition_sticky_count(&accumulator.partitioner, append.topic, bytes)
-        elif append.taken > before:
-            partition_sticky_count(&accumulator.partitioner, append.topic, bytes * <size_t>(append.taken - before) // <size_t>(limit - before))
+        partition_sticky_count(&accumulator.partitioner, append.topic, append.bytes_taken)
+    append.bytes_max = 0
     return status
 
 
@@ -341,6 +340,8 @@ cdef AppendStatus _append_known(Accumulator* accumulator, Append* append, Partit
     cdef AppendStatus status = APPEND_OK
     cdef int32_t partition, limit, count = append.count
     cdef PartitionQueue* queue
+    if append.partition < 0 and append.is_keyless and partitioner_wants_sticky(&accumulator.partitioner, -1):
+        return _append_sticky(accumulator, append, table)
     while append.taken < count and status == APPEND_OK:
         partition = _partition_of(accumulator, append, table, append.taken)
         if partition == -2:
@@ -372,27 +373,20 @@ cdef AppendStatus accumulator_append(Accumulator* accumulator, Append* append) n
     Cost:    no allocation but for a new batch or slab; a wake-up at most per batch
     """
     cdef PartitionTable* table = <PartitionTable*>load_pointer(<void**>&append.topic.table)
-    cdef int32_t at
-    cdef const RecordInput* record
-    cdef size_t bytes
     cdef int32_t count = append.count
+    cdef int64_t room
     cdef AppendStatus status
-    for at in range(append.taken, count):
-        record = &append.records[at]
-        bytes = <size_t>max(record.key_bytes, 0) + <size_t>max(record.value_bytes, 0) + <size_t>record.headers_bytes
-        if bytes > accumulator.settings.message_bytes_max:
-            append.count = at
-            break
-    if accumulator.settings.records_max and not append.from_reserve and \
-            accumulator.counters.records_outstanding + append.count - append.taken > accumulator.settings.records_max:
-        append.count = count
-        return APPEND_FULL
+    append.bytes_max = append.bytes_taken = 0
+    if accumulator.settings.records_max and not append.from_reserve:
+        room = accumulator.settings.records_max - load64_relaxed(&accumulator.counters.records_outstanding)
+        if room < count - append.taken:
+            append.count = append.taken + <int32_t>max(room, <int64_t>0)
     if table != NULL:
         status = _append_known(accumulator, append, table)
     else:
         status = _append_waiting(accumulator, append)
     if status == APPEND_OK and append.count < count:
-        status = APPEND_TOO_LARGE
+        status = APPEND_FULL
     append.count = count
     return status
 
@@ -523,6 +517,7 @@ cdef void _place_addressed(Accumulator* accumulator, Topic* topic, PartitionTabl
             slot += 1
         append.partition = batch.addresses[index]
         append.taken = 0
+        batch.first_index = index          # what a batch that this record opens goes by
         if append.partition < table.count:
             _place_record(accumulator, &append, table)
         else:

@@ -41,6 +41,9 @@ cdef bint view_set_leader(ClusterView* view, Partition* partition, int32_t leade
         return False
     if leader_id == LEADER_UNKNOWN and same_epoch and not topic_replaced:
         return False                      # one broker does not know yet what another already told us
+    if same_epoch and leader_epoch >= 0 and leader_id != partition.leader_id \
+            and partition.leader_id != LEADER_UNKNOWN and not topic_replaced:
+        return False                      # an epoch has one leader: two brokers that disagree make no ping-pong
     partition.leader_epoch = leader_epoch
     if leader_id == partition.leader_id:
         partition.metadata_wanted = 0

@@ -13,7 +13,7 @@ from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
 from fastkafka._core.counters cimport Counters
 from fastkafka._core.layout cimport SEQUENCE_MASK
-from fastkafka._core.lock cimport acquire_nogil, release
+from fastkafka._core.lock cimport acquire_nogil, release, signal_raise
 from fastkafka._core.log_ring cimport LOG_ERROR, LOG_WARNING, log_push
 from fastkafka._core.partition_queue cimport (
     NO_SEQUENCE, OUTCOME_DELIVERED, OUTCOME_NOT_WRITTEN, OUTCOME_UNKNOWN, REPORT_AND_FLIGHT, REPORT_SERVED,
@@ -81,6 +81,7 @@ cdef void delivery_finish(Delivery* delivery, ProducerBatch* batch, BatchOutcome
     accumulator_finish(accumulator, batch, has_report)
     if not stays and not has_report:
         batch_free(batch, &accumulator.pool)
+    signal_raise(&accumulator.progress)    # after the memory is back: poll() looks for it
 
 
 cdef inline int _flags(Delivery* delivery, int32_t error_code) noexcept nogil:
@@ -114,7 +115,9 @@ cdef bint _has_earlier(PartitionQueue* queue, ProducerBatch* batch) noexcept nog
 
 
 cdef void _leave_gap(PartitionQueue* queue, ProducerBatch* batch) noexcept nogil:
-    if batch.base_sequence == NO_SEQUENCE:
+    """Note that the broker may never see this sequence; of several the last one counts."""
+    if batch.base_sequence == NO_SEQUENCE or queue.has_gap \
+            and ((batch.base_sequence - queue.gap_sequence) & SEQUENCE_MASK) >= 0x40000000:
         return
     queue.has_gap = True
     queue.gap_sequence = batch.base_sequence
@@ -127,16 +130,20 @@ cdef void _close_gap(PartitionQueue* queue, ProducerBatch* batch) noexcept nogil
         queue.has_gap = False
 
 
+cdef void _back_off(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch) noexcept nogil:
+    cdef int64_t backoff_ns = min(delivery.retry_backoff_ns << min(max(batch.attempts - 1, 0), 20),
+                                  delivery.retry_backoff_max_ns)
+    queue.retry_at_ns = max(queue.retry_at_ns, delivery.transport.loop.now_ns + backoff_ns)
+
+
 cdef void _retry(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch, int32_t error_code,
                  bint backs_off) noexcept nogil:
     """Put a batch among those to be sent again, or give up on it."""
-    cdef int64_t backoff_ns
     if batch.attempts > delivery.retries_max:
         _give_up(delivery, queue, batch, error_code)
         return
     if backs_off:
-        backoff_ns = min(delivery.retry_backoff_ns << min(batch.attempts - 1, 20), delivery.retry_backoff_max_ns)
-        queue.retry_at_ns = max(queue.retry_at_ns, delivery.transport.loop.now_ns + backoff_ns)
+        _back_off(delivery, queue, batch)
     delivery.accumulator.counters.records_retried += batch.records_count
     queue_add_retry(queue, batch)
 
@@ -180,6 +187,8 @@ cdef void _answer_sequence_error(Delivery* delivery, PartitionQueue* queue, Prod
         if delivery.identity.producer_id == batch.producer_id:
             identity_renew(delivery.identity, "the broker refused the producer epoch")
     queue.restart_wanted = True
+    # A broker that refuses every restart would otherwise be asked as fast as it answers.
+    _back_off(delivery, queue, batch)
     queue_add_retry(queue, batch)
 
 
@@ -197,7 +206,8 @@ cdef void _answer_error(Delivery* delivery, PartitionQueue* queue, ProducerBatch
     elif error_code == ERROR_MESSAGE_TOO_LARGE:
         _split(delivery, queue, batch)
     elif flags & ERROR_FLAG_RETRIABLE:
-        _retry(delivery, queue, batch, error_code, True)
+        # When the answer itself named the new leader, there is nothing to wait for.
+        _retry(delivery, queue, batch, error_code, queue.partition.leader_id == queue.flight_node_id)
     else:
         _give_up(delivery, queue, batch, error_code)
 
@@ -212,7 +222,9 @@ cdef void delivery_answer(Delivery* delivery, ProducerBatch* batch, const Partit
         queue.proven_leader_id = queue.flight_node_id
     if batch.is_abandoned:
         # It expired before; the answer decides only whether its sequences are a gap.
-        if not written:
+        if written:
+            _close_gap(queue, batch)
+        else:
             _leave_gap(queue, batch)
         accumulator_flight_ended(delivery.accumulator, batch)
     elif written:
@@ -233,6 +245,8 @@ cdef void delivery_lost(Delivery* delivery, ProducerBatch* batch, int32_t error_
     if maybe_sent:
         batch.was_sent = True
         batch.maybe_written = True
+    else:
+        batch.attempts -= 1                # not one of `retries`: the broker never saw it
     if batch.is_abandoned:
         _leave_gap(queue, batch)
         accumulator_flight_ended(delivery.accumulator, batch)
@@ -257,6 +271,7 @@ cdef void delivery_settle(Delivery* delivery, PartitionQueue* queue) noexcept no
     cdef ProducerBatch** place
     if queue.flight_count != 0:
         return
+    queue_unsend(queue)
     if queue.restart_wanted or (queue.has_gap and queue.retry_head == NULL):
         place = &queue.retry_head
         while place[0] != NULL:
@@ -269,8 +284,6 @@ cdef void delivery_settle(Delivery* delivery, PartitionQueue* queue) noexcept no
         log_push(delivery.transport.log, LOG_WARNING, "topic %.100s [%d]: sequence gap, the producer epoch is raised",
                  queue.partition.topic.name, queue.partition.index)
         sequences_restart(delivery.identity, queue)
-        return
-    queue_unsend(queue)
 
 
 # --- time ---------------------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ cdef struct ProducerBatch:
     ProducerBatch* older                   # the list of batches without an outcome: accumulator.lock
     ProducerBatch* newer
     ProducerBatch* next_finished           # the list of batches whose reports wait: accumulator.lock
-    int64_t id                             # grows with creation
+    int64_t id                             # grows with creation; what one batch became keeps its id
+    int32_t first_index                    # of its first record in the batch that it is a part of
     Topic* topic
     PartitionQueue* queue                  # NULL while the topic's partitions are not known
     int32_t* addresses                     # waiting, not keyless: each record's partition, -1 by key

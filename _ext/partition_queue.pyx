@@ -158,7 +158,7 @@ cdef bint batch_comes_before(ProducerBatch* one, ProducerBatch* other) noexcept 
     cdef int32_t distance
     if one.base_sequence == NO_SEQUENCE or other.base_sequence == NO_SEQUENCE \
             or one.producer_epoch != other.producer_epoch or one.producer_id != other.producer_id:
-        return one.id < other.id
+        return one.id < other.id or one.id == other.id and one.first_index < other.first_index
     distance = (other.base_sequence - one.base_sequence) & SEQUENCE_MASK
     return distance != 0 and distance < 0x40000000
 

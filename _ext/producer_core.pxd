@@ -29,6 +29,8 @@ cdef class ProducerCore(ClientCore):
     cdef int32_t serving_slot
     cdef RecordCursor serving_cursor
 
+    cdef int _produce_run(self, str topic, list values, list keys, list timestamps, int32_t partition, on_delivery,
+                          int64_t deadline_ns, Py_ssize_t* taken) except -1
     cdef int _append(self, Append* append, int64_t deadline_ns, str topic) except -1
     cdef int _append_failed(self, Append* append, AppendStatus status, str topic) except -1
     cdef Py_ssize_t _serve(self) except -1

@@ -18,7 +18,7 @@ from fastkafka._core.accumulator cimport (
     RUN_RECORDS_MAX, accumulator_append, accumulator_flush, accumulator_is_flushed, accumulator_place_waiting,
     accumulator_served, accumulator_take_finished,
 )
-from fastkafka._core.atomic cimport add64_relaxed, load32, load64_relaxed
+from fastkafka._core.atomic cimport add64_relaxed, load32, load64_relaxed, store32
 from fastkafka._core.buffer cimport slab_pool_destroy, slab_pool_init
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
 from fastkafka._core.client_core cimport ClientState
@@ -33,7 +33,7 @@ from fastkafka._core.message cimport (
     Message, RecordView, TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, message_detach,
     message_new, message_set_report,
 )
-from fastkafka._core.partition_queue cimport OUTCOME_DELIVERED, OUTCOME_NOT_WRITTEN
+from fastkafka._core.partition_queue cimport OUTCOME_DELIVERED, OUTCOME_NOT_WRITTEN, PartitionQueue
 from fastkafka._core.partitioner cimport PartitionerKind
 from fastkafka._core.partitioner import KINDS
 from fastkafka._core.record_batch_writer cimport EncodedRecord, RecordInput, cursor_begin, cursor_next
@@ -63,6 +63,7 @@ cdef void _on_topic_known(void* owner, Topic* topic, PartitionTable* table) noex
 
 cdef void _on_topic_failed(void* owner, Topic* topic) noexcept nogil:
     if topic.table == NULL:
+        store32(&topic.is_wanted, 0)       # the next record asks anew
         delivery_fail_topic(&(<Sender*>owner).delivery, topic, topic.error_code)
 
 
@@ -71,6 +72,8 @@ cdef void _on_topic_replaced(void* owner, Topic* topic) noexcept nogil:
 
 
 cdef void _on_leader_changed(void* owner, Partition* partition) noexcept nogil:
+    if partition.outbound != NULL:
+        (<PartitionQueue*>partition.outbound).retry_at_ns = 0      # what it waited for has come
     (<Sender*>owner).look_wanted = True
 
 
@@ -234,6 +237,7 @@ cdef class ProducerCore(ClientCore):
         append.count = 1
         append.partition = partition
         append.is_bulk = False
+        append.is_keyless = False
         append.from_reserve = False
         append.placing = NULL
         append.taken = 0
@@ -257,7 +261,8 @@ cdef class ProducerCore(ClientCore):
                  headers: one set of headers per record, or None; partition: one for all, or None
                  on_delivery: called for each record
         Returns: the number of records taken: all of them
-        Raises:  BufferFull with `.taken` when memory stayed full for max.block.ms; the first `taken` are in
+        Raises:  BufferFull when memory stayed full for max.block.ms; RecordTooLarge, TypeError and the rest
+                 as produce(). Every exception has `.taken`: the first `taken` records are in, no others
         Thread:  any; waits for memory without the GIL
         Cost:    no lock, clock or allocation per record
         """
@@ -266,7 +271,7 @@ cdef class ProducerCore(ClientCore):
         cdef list all_times = None if timestamps is None else list(timestamps)
         cdef int32_t chosen = -1 if partition is None else partition
         cdef int64_t deadline_ns = monotonic_ns() + self.bulk_block_ns
-        cdef Py_ssize_t first = 0
+        cdef Py_ssize_t first = 0, taken = 0
         self.check_usable()
         if all_keys is not None and len(all_keys) != len(all_values):
             raise ValueError(f"{len(all_keys)} keys for {len(all_values)} values")
@@ -274,16 +279,20 @@ cdef class ProducerCore(ClientCore):
             raise ValueError(f"{len(all_times)} timestamps for {len(all_values)} values")
         if headers is not None:
             return self._produce_each(topic, all_values, all_keys, list(headers), all_times, chosen, on_delivery)
-        while first < len(all_values):
-            self._produce_run(topic, all_values[first:first + RUN_RECORDS_MAX],
-                              None if all_keys is None else all_keys[first:first + RUN_RECORDS_MAX],
-                              None if all_times is None else all_times[first:first + RUN_RECORDS_MAX],
-                              chosen, on_delivery, deadline_ns, first)
-            first += RUN_RECORDS_MAX
-        return len(all_values)
+        try:
+            while first < len(all_values):
+                self._produce_run(topic, all_values[first:first + RUN_RECORDS_MAX],
+                                  None if all_keys is None else all_keys[first:first + RUN_RECORDS_MAX],
+                                  None if all_times is None else all_times[first:first + RUN_RECORDS_MAX],
+                                  chosen, on_delivery, deadline_ns, &taken)
+                first = taken
+        except BaseException as problem:
+            problem.taken = taken           # whatever ended the call, Ctrl-C too: what to go on with
+            raise
+        return taken
 
-    def _produce_run(self, str topic, list values, list keys, list timestamps, int32_t partition, on_delivery,
-                     int64_t deadline_ns, Py_ssize_t taken_before):
+    cdef int _produce_run(self, str topic, list values, list keys, list timestamps, int32_t partition, on_delivery,
+                     int64_t deadline_ns, Py_ssize_t* taken) except -1:
         cdef RecordInput records[RUN_RECORDS_MAX]
         cdef Append append
         cdef list kept = []
@@ -294,6 +303,7 @@ cdef class ProducerCore(ClientCore):
         append.count = <int32_t>len(values)
         append.partition = partition
         append.is_bulk = True
+        append.is_keyless = keys is None
         source_run(values, keys, timestamps, realtime_coarse_ms(), records, kept)
         if on_delivery is not None:
             for _index in range(append.count):
@@ -301,13 +311,12 @@ cdef class ProducerCore(ClientCore):
                 records[_index].callback = <PyObject*>on_delivery
         try:
             self._append(&append, deadline_ns, topic)
-        except BufferFull as full:
-            full.taken = taken_before + append.taken
-            raise
         finally:
+            taken[0] += append.taken
             if on_delivery is not None:
                 for _index in range(append.taken, append.count):
                     Py_DECREF(on_delivery)
+        return 0
 
     def _produce_each(self, str topic, list values, list keys, list headers, list timestamps, int32_t partition,
                       on_delivery):
@@ -317,8 +326,8 @@ cdef class ProducerCore(ClientCore):
             try:
                 self.produce(topic, value, None if keys is None else keys[index], partition, None, on_delivery,
                              0 if timestamps is None else timestamps[index], headers[index])
-            except BufferFull as full:
-                full.taken = index
+            except BaseException as problem:
+                problem.taken = index
                 raise
         return len(values)
 
@@ -342,6 +351,7 @@ cdef class ProducerCore(ClientCore):
                 contended = append.contended
                 with nogil:
                     wait_free(contended)
+                self.check_usable()
             elif status == APPEND_PACE:
                 # A used slab comes back soon while acknowledgements flow; if none does, take a fresh one.
                 append.is_bulk = wait_for(&self.accumulator.pool.memory_free, seen, monotonic_ns() + PACE_WAIT_NS)
@@ -379,7 +389,7 @@ cdef class ProducerCore(ClientCore):
         raise MemoryError
 
     cdef Topic* _topic(self, str name) except NULL:
-        if name is self.last_topic_name:
+        if name is self.last_topic_name and (<Topic*>self.last_topic).is_wanted:
             return <Topic*>self.last_topic
         cdef Topic* topic = self.topic_named(name)
         if not topic.is_wanted:
@@ -451,7 +461,7 @@ cdef class ProducerCore(ClientCore):
             seen = signal_read(&self.accumulator.progress)
             self._serve()
             if accumulator_is_flushed(&self.accumulator, flush_id) and not self.is_serving \
-                    and load32(&self.accumulator.finished_count) == 0:
+                    and self.serving_batch == NULL and load32(&self.accumulator.finished_count) == 0:
                 return self._outstanding()
             if not wait_for(&self.accumulator.progress, seen, deadline_ns):
                 return self._outstanding()
@@ -464,8 +474,19 @@ cdef class ProducerCore(ClientCore):
         signal_raise(&self.accumulator.progress)
 
     def serve_last(self):
-        """After stop(): serve every report that is left, also those of records that never left."""
-        return self._serve()
+        """After stop(): serve every report that is left, also those of records that never left.
+
+        Raises: the first exception of a callback, once all of them were called
+        """
+        first = None
+        while True:
+            try:
+                self._serve()
+                break
+            except BaseException as problem:
+                first = first or problem
+        if first is not None:
+            raise first
 
     cdef bint _is_in_callback(self) noexcept:
         return self.is_serving and self.serving_thread == PyThread_get_thread_ident()
@@ -478,12 +499,14 @@ cdef class ProducerCore(ClientCore):
     cdef Py_ssize_t _serve(self) except -1:
         """Serve what there is; 0 when another thread is serving."""
         cdef Py_ssize_t served = 0
+        cdef bint found = False
         if self.is_serving:
             return 0
         self.is_serving = True
         self.serving_thread = PyThread_get_thread_ident()
         try:
             while self.pending_events:
+                found = True
                 call, argument = self.pending_events.popleft()
                 call(argument)
                 served += 1
@@ -493,11 +516,12 @@ cdef class ProducerCore(ClientCore):
                     if self.serving_batch == NULL:
                         return served
                     self.serving_index = self.serving_slot = 0
+                    found = True
                     cursor_begin(&self.serving_cursor, self.serving_batch)
                 served += self._serve_batch()
         finally:
             self.is_serving = False
-            if served:
+            if found:
                 signal_raise(&self.accumulator.progress)   # another thread's flush() may wait for us
 
     cdef Py_ssize_t _serve_batch(self) except -1:

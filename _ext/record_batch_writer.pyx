@@ -24,18 +24,9 @@ from fastkafka._core.partition_queue cimport NO_SEQUENCE, batch_add_callback, ba
 from fastkafka._core.varint cimport get_varlong
 
 
-cdef size_t record_bytes_max(const RecordInput* record) noexcept nogil:
-    """Return a bound of the record's encoded size, never more than 36 bytes above it."""
-    cdef size_t bytes = <size_t>RECORD_OVERHEAD_BYTES_MAX + <size_t>record.headers_bytes
-    if record.key_bytes > 0:
-        bytes += <size_t>record.key_bytes
-    if record.value_bytes > 0:
-        bytes += <size_t>record.value_bytes
-    return bytes
-
-
-cdef int32_t headers_encoded_bytes(const HeaderInput* headers, int32_t count) noexcept nogil:
-    cdef int32_t index, bytes = 0
+cdef int64_t headers_encoded_bytes(const HeaderInput* headers, int32_t count) noexcept nogil:
+    cdef int32_t index
+    cdef int64_t bytes = 0
     for index in range(count):
         bytes += size(headers[index].key_bytes) + headers[index].key_bytes + size(headers[index].value_bytes)
         if headers[index].value_bytes > 0:
@@ -180,6 +171,8 @@ cdef bint batch_split(ProducerBatch* batch, SlabPool* pool, ProducerBatch** firs
         parts[which].producer_id = batch.producer_id
         parts[which].producer_epoch = batch.producer_epoch
         parts[which].base_sequence = batch.base_sequence
+    parts[0].first_index = batch.first_index
+    parts[1].first_index = batch.first_index + half
     if batch.base_sequence != NO_SEQUENCE:
         parts[1].base_sequence = (batch.base_sequence + half) & SEQUENCE_MASK
     cursor_begin(&cursor, batch)
@@ -283,7 +276,7 @@ cdef class RecordBatchBuilder:
                 if content is not None:
                     record.headers[index].value = <bytes>content
                     record.headers[index].value_bytes = <int32_t>len(<bytes>content)
-            record.headers_bytes = headers_encoded_bytes(record.headers, record.headers_count)
+            record.headers_bytes = <int32_t>headers_encoded_bytes(record.headers, record.headers_count)
             self._encode(&record)
         finally:
             free(record.headers)

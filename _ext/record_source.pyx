@@ -48,6 +48,7 @@ cdef list source_headers(object headers, RecordInput* record):
     """Point at the headers; the caller frees record.headers and keeps the list till the record is encoded."""
     cdef list kept = []
     cdef Py_ssize_t index, count
+    cdef int64_t encoded_bytes
     record.headers = NULL
     record.encoded_headers = NULL
     record.headers_count = record.headers_bytes = 0
@@ -73,8 +74,13 @@ cdef list source_headers(object headers, RecordInput* record):
         free(record.headers)
         record.headers = NULL
         raise
+    encoded_bytes = headers_encoded_bytes(record.headers, <int32_t>count)
+    if encoded_bytes > INT32_MAX:
+        free(record.headers)
+        record.headers = NULL
+        raise ValueError(f"headers of {encoded_bytes} bytes: a record holds at most {INT32_MAX}")
     record.headers_count = <int32_t>count
-    record.headers_bytes = headers_encoded_bytes(record.headers, record.headers_count)
+    record.headers_bytes = <int32_t>encoded_bytes
     return kept
 
 
@@ -105,6 +111,10 @@ cdef int source_run(list values, list keys, list timestamps, int64_t timestamp_m
     cdef int32_t index
     cdef object value
     cdef RecordInput* record
+    cdef Py_ssize_t count = PyList_GET_SIZE(values)
+    if (keys is not None and PyList_GET_SIZE(keys) != count) \
+            or (timestamps is not None and PyList_GET_SIZE(timestamps) != count):
+        raise ValueError("another thread changed the lists of records while they were taken")
     for index in range(<int32_t>PyList_GET_SIZE(values)):
         record = &records[index]
         value = <object>PyList_GET_ITEM(values, index)

@@ -97,10 +97,11 @@ cdef void _want_leader(Sender* sender, PartitionQueue* queue) noexcept nogil:
     completion_push(sender.transport.completions, completion)
 
 
-cdef int64_t _look_at(Sender* sender, PartitionQueue* queue, int64_t now_ns, int64_t flush_id, bint pressure) noexcept nogil:
+cdef int64_t _look_at(Sender* sender, PartitionQueue* queue, int64_t now_ns, int64_t flush_id, bint pressure,
+                      bint* stays) noexcept nogil:
     """See what a partition has, and whether its open batch is a reason to send to its leader now (rule 10).
 
-    Returns: when to look again
+    Returns: when to look again; `stays` says whether there is anything to look at
     """
     cdef int64_t linger_ns = sender.settings.linger_ns
     cdef int64_t due_ns = INT64_MAX
@@ -114,10 +115,12 @@ cdef int64_t _look_at(Sender* sender, PartitionQueue* queue, int64_t now_ns, int
         if queue.open.id <= flush_id or pressure:
             due_ns = now_ns
     elif not queue.saw_open and not queue.saw_sealed and queue.retry_head == NULL and queue.flight_head == NULL:
-        queue.is_active = False            # under the lock: the next append activates it again
+        # Under the lock: the next append activates it again, perhaps before we have let go of it.
+        queue.is_active = False
+        stays[0] = False
     release(&queue.lock)
     if leader == NULL:
-        if queue.is_active:
+        if stays[0]:
             _want_leader(sender, queue)
         return INT64_MAX
     if due_ns <= now_ns:
@@ -133,11 +136,13 @@ cdef int64_t _look_at_all(Sender* sender, int64_t now_ns) noexcept nogil:
     cdef int64_t next_ns = INT64_MAX
     cdef PartitionQueue** place = &sender.active
     cdef PartitionQueue* queue
+    cdef bint stays
     store32(&sender.accumulator.pressure, 0)
     while place[0] != NULL:
         queue = place[0]
-        next_ns = min(next_ns, _look_at(sender, queue, now_ns, flush_id, pressure))
-        if queue.is_active:
+        stays = True
+        next_ns = min(next_ns, _look_at(sender, queue, now_ns, flush_id, pressure, &stays))
+        if stays:
             place = &queue.next_active
         else:
             place[0] = queue.next_active
@@ -151,11 +156,15 @@ cdef bint _may_send(Sender* sender, PartitionQueue* queue, Connection* connectio
     cdef int32_t limit = sender.settings.in_flight_max
     if queue.flight_count > 0 and queue.flight_connection_id != connection.id:
         return False                       # to another leader, or to this one before it came back (rule 4)
+    if queue.retry_at_ns > sender.transport.loop.now_ns:
+        return False
     if queue.retry_head != NULL:
-        return queue.flight_count == 0 and queue.retry_at_ns <= sender.transport.loop.now_ns
+        return queue.flight_count == 0
     if queue.has_gap or queue.restart_wanted:
         return False                       # unresolved: delivery_settle raises the epoch first (rule 5)
     if sender.identity.is_idempotent:
+        if queue.flight_head != NULL and queue.flight_head.is_abandoned:
+            return False                   # unresolved until what expired in flight is answered (rule 5)
         limit = min(limit, <int32_t>IN_FLIGHT_IDEMPOTENT_MAX)
         if queue.proven_leader_id != queue.partition.leader_id:
             limit = 1                      # a leader without our state accepts any first sequence (rule 2)
@@ -185,7 +194,8 @@ cdef ProducerBatch* _take_batch(Sender* sender, BrokerSender* to, PartitionQueue
         batch = queue_take_sealed(queue, to.is_due)
         if batch == NULL or batch.deadline_ns > now_ns:
             return batch
-        delivery_finish(&sender.delivery, batch, OUTCOME_NOT_WRITTEN, ERROR_MSG_TIMED_OUT)
+        delivery_finish(&sender.delivery, batch,
+                        OUTCOME_UNKNOWN if batch.maybe_written else OUTCOME_NOT_WRITTEN, ERROR_MSG_TIMED_OUT)
 
 
 cdef bint _prepare(Sender* sender, ProducerBatch* batch) noexcept nogil:
@@ -257,11 +267,7 @@ cdef int32_t _gather(Sender* sender, BrokerSender* to, Connection* connection, P
         following = queue.next_ready
         queue.next_ready = NULL
         if count == BATCHES_PER_REQUEST_MAX or bytes >= sender.settings.request_bytes_max:
-            queue.next_ready = following   # the rest of the list waits for the next request
-            to.ready_head = queue
-            while queue.next_ready != NULL:
-                queue = queue.next_ready
-            to.ready_tail = queue
+            _put_back(to, queue, following)
             break
         if _may_send(sender, queue, connection):
             batch = _take_batch(sender, to, queue, now_ns)
@@ -282,6 +288,18 @@ cdef int32_t _gather(Sender* sender, BrokerSender* to, Connection* connection, P
                     _keep_ready(to, queue)
         queue = following
     return count
+
+
+cdef void _put_back(BrokerSender* to, PartitionQueue* queue, PartitionQueue* following) noexcept nogil:
+    """Put the rest of the list, which waits for the next request, before those that have been kept ready."""
+    cdef PartitionQueue* last = queue
+    queue.next_ready = following
+    while last.next_ready != NULL:
+        last = last.next_ready
+    last.next_ready = to.ready_head
+    if to.ready_head == NULL:
+        to.ready_tail = last
+    to.ready_head = queue
 
 
 cdef void _keep_ready(BrokerSender* to, PartitionQueue* queue) noexcept nogil:
@@ -400,7 +418,7 @@ cdef int64_t sender_tick(void* owner, int64_t now_ns) noexcept nogil:
     sender.next_look_ns = _look_at_all(sender, now_ns)
     queue = sender.active
     while queue != NULL:
-        if queue.retry_head != NULL and queue.retry_at_ns > now_ns:
+        if queue.retry_at_ns > now_ns:
             sender.next_look_ns = min(sender.next_look_ns, queue.retry_at_ns)
         _mark_ready(sender, queue)
         queue = queue.next_active
