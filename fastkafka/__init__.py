@@ -1,5 +1,8 @@
 """fastkafka: a Kafka client whose data plane is native. The API is a superset of confluent_kafka's.
 
+The compiled core comes with the first use of a client, so that programs that only want a part of
+the package (the embedded broker, the error table) start at once.
+
 Example:
     from fastkafka import Producer
     with Producer({"bootstrap.servers": "127.0.0.1:9092"}) as producer:
@@ -8,10 +11,10 @@ Example:
 
 from __future__ import annotations
 
-from fastkafka._core.message import Message
-from fastkafka.consumer import Consumer
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from fastkafka.errors import KafkaError, KafkaException
-from fastkafka.producer import Producer
 from fastkafka.types import (
     OFFSET_BEGINNING,
     OFFSET_END,
@@ -28,6 +31,11 @@ from fastkafka.types import (
     TopicPartitionInfo,
     Uuid,
 )
+
+if TYPE_CHECKING:
+    from fastkafka._core.message import Message
+    from fastkafka.consumer import Consumer
+    from fastkafka.producer import Producer
 
 __version__ = "0.1.0"
 
@@ -52,3 +60,19 @@ __all__ = [
     "TopicPartitionInfo",
     "Uuid",
 ]
+
+_ROOM_OF = {
+    "Consumer": "fastkafka.consumer",
+    "Message": "fastkafka._core.message",
+    "Producer": "fastkafka.producer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a client when it is first asked for (PEP 562)."""
+    room = _ROOM_OF.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(room), name)
+    globals()[name] = value
+    return value
