@@ -57,7 +57,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
         fi
     fi
     if [ "${FASTKAFKA_REQUIRE_KAFKA:-}" = 1 ]; then
-        command -v java >/dev/null || echo openjdk-17-jre-headless
+        command -v javac >/dev/null || echo openjdk-17-jdk-headless # golden vectors are compiled
         command -v mvn >/dev/null || echo maven
     fi
 }
