@@ -20,6 +20,7 @@ if [ "${1:-}" != --inside ]; then
 fi
 shift
 TREE=$(mktemp -d "${TMPDIR:-/var/tmp}/fastkafka-chroot.XXXXXX")
+chmod 755 "$TREE" # apt downloads as a user of its own
 
 clean_up() {
     local mounted

@@ -72,7 +72,8 @@ install_packages() {
     fi
     # shellcheck disable=SC2086  # the list is split on purpose
     if ! { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update &&
-           as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages >&2; }; then
+           as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y \
+               --no-install-recommends $packages >&2; }; then
         say "could not install them: neither root nor password-free sudo, or apt failed. Run this, then make again:"
         say "    sudo apt-get install $packages"
         exit 1
