@@ -281,7 +281,7 @@ cdef void delivery_settle(Delivery* delivery, PartitionQueue* queue) noexcept no
                 delivery_finish(delivery, batch, OUTCOME_UNKNOWN, ERROR_OUT_OF_ORDER_SEQUENCE)
             else:
                 place = &batch.next
-        log_push(delivery.transport.log, LOG_WARNING, "topic %.100s [%d]: sequence gap, the producer epoch is raised",
+        log_push(delivery.transport.log, LOG_WARNING, "topic %.100s [%d]: sequences begin again under another producer epoch",
                  queue.partition.topic.name, queue.partition.index)
         sequences_restart(delivery.identity, queue)
 

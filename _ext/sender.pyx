@@ -18,7 +18,7 @@ from fastkafka._core.connection cimport (
 )
 from fastkafka._core.delivery cimport (
     delivery_answer, delivery_expire, delivery_fail_queue, delivery_fail_topic, delivery_finish, delivery_lost,
-    delivery_refuse,
+    delivery_refuse, delivery_settle,
 )
 from fastkafka._core.frame cimport Frame
 from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
@@ -156,11 +156,11 @@ cdef bint _may_send(Sender* sender, PartitionQueue* queue, Connection* connectio
     cdef int32_t limit = sender.settings.in_flight_max
     if queue.flight_count > 0 and queue.flight_connection_id != connection.id:
         return False                       # to another leader, or to this one before it came back (rule 4)
-    if queue.retry_at_ns > sender.transport.loop.now_ns:
+    if queue.restart_wanted or queue.retry_at_ns > sender.transport.loop.now_ns:
         return False
     if queue.retry_head != NULL:
         return queue.flight_count == 0
-    if queue.has_gap or queue.restart_wanted:
+    if queue.has_gap:
         return False                       # unresolved: delivery_settle raises the epoch first (rule 5)
     if sender.identity.is_idempotent:
         if queue.flight_head != NULL and queue.flight_head.is_abandoned:
@@ -537,6 +537,7 @@ cdef void sender_topic_replaced(Sender* sender, Topic* topic) noexcept nogil:
         queue = <PartitionQueue*>topic.partitions[index].outbound
         if queue != NULL:
             sequences_forget(queue)
+            delivery_settle(&sender.delivery, queue)
     release(&topic.lock)
     sender.look_wanted = True
 

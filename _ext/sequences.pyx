@@ -83,7 +83,7 @@ cdef void sequences_restart(ProducerIdentity* identity, PartitionQueue* queue) n
 
 cdef void sequences_forget(PartitionQueue* queue) noexcept nogil:
     """The topic was deleted and made again: the new partition knows nothing of us (rule 7)."""
-    queue.restart_wanted = True
+    queue.restart_wanted = queue.producer_id >= 0
     queue.proven_leader_id = -1
 
 include "faces/sequences.pxi"

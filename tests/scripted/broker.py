@@ -31,6 +31,7 @@ from tests.scripted.partition_log import Batch, PartitionLog
 
 PRODUCE, METADATA, API_VERSIONS, INIT_PRODUCER_ID = 0, 3, 18, 22
 UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER = 3, 6
+UNKNOWN_TOPIC_ID = 100
 DEADLINE_S = 15.0
 
 Place = tuple[str, int]
@@ -70,6 +71,7 @@ class Produced:
     correlation_id: int
     arrived_at: float
     batches: dict[Place, Batch]
+    in_flight_before: int  # requests of this connection that had no answer yet
     is_answered: bool = False
     is_lost: bool = False  # its connection ended before it was answered
 
@@ -265,16 +267,18 @@ class ScriptedBroker:
                 place = (name, row["index"])
                 assert place not in batches, f"{place} twice in one request"
                 batches[place] = Batch(bytes(row["records"]))
-        produced = Produced(
-            node_id,
-            connection,
-            request.api_version,
-            request.body["acks"],
-            request.correlation_id,
-            time.monotonic(),
-            batches,
-        )
         with self._changed:
+            unanswered = [one for one in self.produced if one.connection == connection]
+            produced = Produced(
+                node_id,
+                connection,
+                request.api_version,
+                request.body["acks"],
+                request.correlation_id,
+                time.monotonic(),
+                batches,
+                sum(not one.is_done for one in unanswered),
+            )
             self.produced.append(produced)
             self._changed.notify_all()
         return produced
@@ -408,6 +412,8 @@ class ScriptedBroker:
         topics: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for place, batch in produced.batches.items():
             error_code, base_offset = reply.error_of(place), -1
+            if not error_code and place[0] not in self.topics:
+                error_code = UNKNOWN_TOPIC_ID
             if not error_code and self.leader_of(place)[0] != produced.node_id:
                 error_code = NOT_LEADER_OR_FOLLOWER
             if not error_code and reply.appends:
@@ -423,7 +429,9 @@ class ScriptedBroker:
                 topics[place[0]].append(row)
         body: dict[str, Any] = {"throttle_time_ms": reply.throttle_time_ms, "responses": []}
         for name, rows in topics.items():
-            said = {"name": name} if version < 13 else {"topic_id": self.topic_ids[name]}
+            said: dict[str, Any] = {"name": name}
+            if version >= 13:
+                said = {"topic_id": self.topic_ids.get(name) or bytes.fromhex(name)}
             body["responses"].append({**said, "partition_responses": rows})
         if reply.hints and version >= 10:
             body["node_endpoints"] = [
