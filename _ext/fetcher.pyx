@@ -22,7 +22,7 @@ from fastkafka._core.connection cimport (
 from fastkafka._core.event_loop cimport loop_wake
 from fastkafka._core.fetch_position cimport (
     FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_IDLE, FETCH_NEEDS_OFFSET, FETCH_STOPPED, START_AT_EARLIEST,
-    START_AT_LATEST, START_AT_RESET, position_apply, position_find_again, position_found, position_has_room,
+    START_AT_LATEST, START_AT_RESET, position_apply, position_back_off, position_find_again, position_found, position_has_room,
 )
 from fastkafka._core.fetch_request cimport (
     API_FETCH, FETCH_VERSION_MAX, FETCH_VERSION_MIN, FETCH_VERSION_NAMES_MAX, fetch_request_encode,
@@ -396,8 +396,23 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
         target = _target_of(broker_fetcher, &response, partition.partition, &hint)
         if target != NULL:
             intake_partition(fetcher, target, &partition, frame)
+            target.position = NULL
+    _back_off_unanswered(fetcher, broker_fetcher)
     _send(fetcher, broker_fetcher)
     return 0
+
+
+cdef void _back_off_unanswered(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
+    """A broker that leaves out what was asked for must not be asked again at once, and for ever."""
+    cdef FetchTarget* target
+    cdef FetchPosition* position
+    cdef int32_t index
+    for index in range(broker_fetcher.target_count):
+        target = &broker_fetcher.targets[index]
+        position = <FetchPosition*>target.position
+        if position != NULL and position.fetch_generation == target.fetch_generation:
+            fetcher_want_leader(fetcher, position, "the broker did not answer for it")
+            position_back_off(position, _now_ns(fetcher) + fetcher.settings.error_backoff_ns)
 
 
 cdef FetchTarget* _target_of(BrokerFetcher* broker_fetcher, FetchResponse* response, int32_t partition,

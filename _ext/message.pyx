@@ -278,9 +278,11 @@ cdef class Message:
         return _rebuild, (type(self), *self.state())
 
 
-def _rebuild(cls, *state):
-    cdef Message message = cls(*state[:11])
-    message.own_parts().outcome = state[11]
+def _rebuild(cls, topic, partition, offset, key, value, headers, error, timestamp, leader_epoch, delivery_count,
+             latency, outcome):
+    cdef Message message = cls(topic, partition, offset, key, value, headers, error, timestamp, latency,
+                               leader_epoch, delivery_count)
+    message.own_parts().outcome = outcome
     return message
 
 

@@ -1,7 +1,7 @@
 """The consumer: records in.
 
 In:     a configuration as confluent_kafka takes it; an assignment
-Out:    Messages, from the compiled core (`_ext/consumer_core.pyx`), which does everything per record
+Out:    Messages, made by the compiled core (`_ext/consumer_core.pyx`), as all that is per record
 Thread: methods may be called from any thread; callbacks run inside poll() and consume()
 Next:   fastkafka.control finds offsets and leaders, the core's I/O thread fetches and decodes
 """
@@ -66,7 +66,7 @@ class Consumer(ConsumerCore):
         self._control.start()
 
     def _on_error(self, error: KafkaError) -> None:
-        """Hand an error of the client as a whole to poll(), which calls error_cb. Control thread."""
+        """Hand an error of the whole client to poll(), which calls error_cb. Control thread."""
         if self._error_callback is not None:
             self.post_event(self._error_callback, error)
 
@@ -136,7 +136,7 @@ class Consumer(ConsumerCore):
         self.seek_partition(place.topic, place.partition, place.offset, epoch)
 
     def position(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """Return, for each, the offset after the last record returned; OFFSET_INVALID before one."""
+        """Return, for each, the offset after the last record returned, at first OFFSET_INVALID."""
         return [
             TopicPartition(
                 place.topic,
@@ -298,6 +298,6 @@ def _keyed(partitions: Iterable[TopicPartition]) -> dict[tuple[str, int], TopicP
         if place.partition < 0:
             raise _invalid(f"{place.topic} [{place.partition}]: partitions are numbered from 0")
         if place.offset < 0 and place.offset not in logical:
-            raise _invalid(f"{place.topic} [{place.partition}]: offset {place.offset} has no meaning")
+            raise _invalid(f"{place.topic} [{place.partition}]: no offset is {place.offset}")
         keyed[key] = place
     return keyed

@@ -1,4 +1,4 @@
-"""read_committed: batches of aborted transactions and markers are left out, everything else stays."""
+"""read_committed: batches of aborted transactions and markers are left out, the rest stays."""
 
 from __future__ import annotations
 
