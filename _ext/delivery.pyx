@@ -87,7 +87,9 @@ cdef void delivery_finish(Delivery* delivery, ProducerBatch* batch, BatchOutcome
 cdef inline int _flags(Delivery* delivery, int32_t error_code) noexcept nogil:
     if error_code == ERROR_TRANSPORT:
         return ERROR_FLAG_RETRIABLE | ERROR_FLAG_REFRESHES_METADATA
-    if error_code < -1 or error_code >= ERROR_CODES - 1:
+    if error_code < -1:
+        return 0                           # our own: what earlier attempts left open decides
+    if error_code >= ERROR_CODES - 1:
         return ERROR_FLAG_MAYBE_WRITTEN
     return delivery.error_flags[error_code + 1]
 

@@ -33,7 +33,6 @@ from fastkafka._core.produce_request cimport (
 from fastkafka._core.produce_response cimport PartitionAnswer, ProduceResponse, produce_response_read
 from fastkafka._core.record_batch_writer cimport batch_write_header
 from fastkafka._core.sequences cimport sequences_assign, sequences_forget, sequences_ready
-from fastkafka._core.topics cimport LEADER_UNKNOWN
 
 cdef enum:
     WORK_NS_MAX = 8000000                  # of a pass: sockets wait no longer
@@ -49,8 +48,11 @@ cdef enum:
 # --- looking -------------------------------------------------------------------------------------------
 
 cdef BrokerSender* _broker_sender(Sender* sender, int32_t node_id) noexcept nogil:
-    cdef Broker* broker = broker_find(sender.transport.view, node_id)
+    cdef Broker* broker
     cdef BrokerSender* found
+    if node_id < 0:                        # no leader; bootstrap servers have such ids too
+        return NULL
+    broker = broker_find(sender.transport.view, node_id)
     if broker == NULL:
         return NULL
     if broker.outbound == NULL:
@@ -468,7 +470,7 @@ cdef void _on_answer(void* owner, const PartitionAnswer* answer) noexcept nogil:
     produce.batches[at] = NULL
     produce.answered_count += 1
     batch.was_sent = True
-    if answer.leader_id != LEADER_UNKNOWN and answer.leader_epoch >= 0 \
+    if answer.leader_id >= 0 and answer.leader_epoch >= 0 \
             and broker_find(sender.transport.view, answer.leader_id) != NULL:
         view_set_leader(sender.transport.view, batch.queue.partition, answer.leader_id, answer.leader_epoch, False)
     delivery_answer(&sender.delivery, batch, answer)

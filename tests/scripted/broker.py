@@ -215,6 +215,10 @@ class ScriptedBroker:
                     raise AssertionError(f"never came: {what or condition}; got {self.produced}")
                 self._changed.wait(min(left, 0.02))
 
+    def until_produced(self, count: int) -> None:
+        """Wait until so many Produce requests have arrived."""
+        self.until(lambda: len(self.produced) >= count, f"{count} Produce requests")
+
     # threads
 
     def _begin(self, function: Callable[..., None], *arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""What tests of the producer share: a quick configuration, a list of reports, waiting for passes."""
+"""What tests of the producer share: a quick configuration, reports in a list, waiting."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ QUICK = {
     "reconnect.backoff.ms": 10,
     "reconnect.backoff.max.ms": 100,
     "topic.metadata.refresh.fast.interval.ms": 10,
+    "delivery.timeout.ms": 20000,  # a test that hangs shall not wait for minutes
 }
 ONE_RECORD_BATCHES = {"batch.num.messages": 1}
 
