@@ -32,4 +32,4 @@ if [ $# = 0 ]; then
     done
 fi
 # Instrumented code is several times slower: time limits of single tests grow with it.
-exec "$PY" -m pytest --timeout=600 "$@"
+exec "$PY" -m pytest --timeout=600 -m "not resident" "$@"

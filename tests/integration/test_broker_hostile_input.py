@@ -173,6 +173,7 @@ def resident_bytes(process_id: int) -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.resident
 def test_a_client_that_does_not_read_cannot_fill_the_memory(broker: EmbeddedBroker) -> None:
     with Client(broker) as client:
         client.ask(METADATA, 9, {"topics": [{"name": f"topic-{n}"} for n in range(200)]})
