@@ -16,9 +16,7 @@ from fastkafka._core.partition_queue cimport (
     REPORT_AND_FLIGHT, REPORT_FLIGHT_ENDED, REPORT_SERVED, batch_add_address, batch_add_callback, batch_free, batch_new,
     queue_new, queue_push_sealed, queue_seal,
 )
-from fastkafka._core.partitioner cimport (
-    partition_by_key, partition_sticky, partition_sticky_count, partitioner_wants_sticky,
-)
+from fastkafka._core.partitioner cimport partition_by_key, partition_sticky, partitioner_wants_sticky
 from fastkafka._core.record_batch_writer cimport (
     EncodedRecord, RecordCursor, cursor_begin, cursor_next, encode_record, record_bytes_max,
 )
@@ -314,13 +312,15 @@ cdef AppendStatus _append_sticky(Accumulator* accumulator, Append* append, Parti
     cdef PartitionQueue* queue
     while append.taken < limit and status == APPEND_OK:
         index = partition_sticky(&accumulator.partitioner, append.topic, table)
-        queue = accumulator_queue(accumulator, table.partitions[index])
+        queue = <PartitionQueue*>load_pointer(&table.partitions[index].outbound)
+        if queue == NULL:
+            queue = accumulator_queue(accumulator, table.partitions[index])
         if queue == NULL:
             return APPEND_NO_MEMORY
         append.bytes_max = <size_t>max(accumulator.partitioner.sticky_bytes - append.topic.sticky_bytes, <int64_t>1)
         append.bytes_taken = 0
         status = _append_queue(accumulator, append, queue, limit)
-        partition_sticky_count(&accumulator.partitioner, append.topic, append.bytes_taken)
+        append.topic.sticky_bytes += <int64_t>append.bytes_taken
     append.bytes_max = 0
     return status
 

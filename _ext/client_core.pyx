@@ -235,6 +235,7 @@ cdef class ClientCore:
         state.transport.counters = &state.counters
         state.transport.random_state = <uint32_t>monotonic_ns() | 1
         state.log.level_max = 6
+        state.log.wake_fd = state.completions.event_fd
         loop_add_tick(&state.loop, submissions_tick, &state.submissions)
 
     def __init__(self, *args, **kwargs):

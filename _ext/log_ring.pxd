@@ -23,6 +23,7 @@ cdef struct LogRing:
     int64_t written
     int64_t read
     int32_t level_max
+    int wake_fd                    # the completions' eventfd: who reads them reads the log too
     LogLine lines[LOG_LINES]
 
 cdef void log_push(LogRing* ring, int level, const char* format, ...) noexcept nogil

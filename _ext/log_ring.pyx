@@ -3,7 +3,9 @@
 # out: lines in order; the oldest are overwritten and counted when nobody reads
 # thread and GIL: push from any thread without the GIL; pop with it
 # next: the control thread hands the lines to logging.getLogger("fastkafka")
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
+from posix.unistd cimport write
 from fastkafka._core.lock cimport acquire_nogil, acquire_with_gil, release
 
 cdef extern from "<stdarg.h>" nogil:
@@ -20,6 +22,8 @@ cdef void log_push(LogRing* ring, int level, const char* format, ...) noexcept n
     """Keep one line; never waits for a reader."""
     cdef LogLine line
     cdef va_list arguments
+    cdef uint64_t one = 1
+    cdef bint was_read
     if level > ring.level_max:
         return
     va_start(arguments, format)
@@ -27,9 +31,12 @@ cdef void log_push(LogRing* ring, int level, const char* format, ...) noexcept n
     va_end(arguments)
     line.level = level
     acquire_nogil(&ring.lock)
+    was_read = ring.written == ring.read
     ring.lines[ring.written % LOG_LINES] = line
     ring.written += 1
     release(&ring.lock)
+    if was_read and ring.wake_fd >= 0:
+        write(ring.wake_fd, &one, sizeof(one))
 
 
 cdef list log_drain(LogRing* ring):

@@ -21,8 +21,22 @@ cdef struct Partitioner:
     int64_t sticky_bytes                   # a keyless partition is left after so many
     uint32_t random_state
 
-cdef bint partitioner_wants_sticky(const Partitioner* partitioner, int32_t key_bytes) noexcept nogil
 cdef int32_t partition_by_key(const Partitioner* partitioner, const char* key, int32_t key_bytes,
                               int32_t partition_count) noexcept nogil
-cdef int32_t partition_sticky(Partitioner* partitioner, Topic* topic, PartitionTable* table) noexcept nogil
-cdef void partition_sticky_count(Partitioner* partitioner, Topic* topic, size_t bytes) noexcept nogil
+cdef int32_t partition_draw(Partitioner* partitioner, Topic* topic, PartitionTable* table) noexcept nogil
+
+
+cdef inline bint partitioner_wants_sticky(const Partitioner* partitioner, int32_t key_bytes) noexcept nogil:
+    """Say whether such a key leaves the choice free. librdkafka's default counts an empty key as none."""
+    if partitioner.kind == PARTITION_CONSISTENT_RANDOM:
+        return key_bytes <= 0
+    if partitioner.kind == PARTITION_MURMUR2_RANDOM or partitioner.kind == PARTITION_FNV1A_RANDOM:
+        return key_bytes < 0
+    return partitioner.kind == PARTITION_RANDOM
+
+
+cdef inline int32_t partition_sticky(Partitioner* partitioner, Topic* topic, PartitionTable* table) noexcept nogil:
+    """Return where keyless records of the topic go now, drawn anew after sticky_bytes."""
+    if 0 <= topic.sticky_partition < table.count and topic.sticky_bytes < partitioner.sticky_bytes:
+        return topic.sticky_partition
+    return partition_draw(partitioner, topic, table)

@@ -51,17 +51,6 @@ cdef uint32_t _random(Partitioner* partitioner) noexcept nogil:
     return random
 
 
-cdef bint partitioner_wants_sticky(const Partitioner* partitioner, int32_t key_bytes) noexcept nogil:
-    """Say whether such a key leaves the choice free. librdkafka's default counts an empty key as none."""
-    if partitioner.kind == PARTITION_RANDOM:
-        return True
-    if partitioner.kind == PARTITION_CONSISTENT_RANDOM:
-        return key_bytes <= 0
-    if partitioner.kind == PARTITION_MURMUR2_RANDOM or partitioner.kind == PARTITION_FNV1A_RANDOM:
-        return key_bytes < 0
-    return False
-
-
 cdef int32_t partition_by_key(const Partitioner* partitioner, const char* key, int32_t key_bytes,
                               int32_t partition_count) noexcept nogil:
     """Return the partition of a key that decides; a null key hashes like an empty one."""
@@ -73,12 +62,10 @@ cdef int32_t partition_by_key(const Partitioner* partitioner, const char* key, i
     return <int32_t>(_crc32(key, bytes) % <uint32_t>partition_count)
 
 
-cdef int32_t partition_sticky(Partitioner* partitioner, Topic* topic, PartitionTable* table) noexcept nogil:
-    """Return where keyless records of the topic go now, drawn anew after sticky_bytes."""
-    cdef int32_t index = topic.sticky_partition
+cdef int32_t partition_draw(Partitioner* partitioner, Topic* topic, PartitionTable* table) noexcept nogil:
+    """Draw another partition for keyless records, one with a leader where there is one."""
+    cdef int32_t index = 0
     cdef int _draw
-    if index >= 0 and index < table.count and topic.sticky_bytes < partitioner.sticky_bytes:
-        return index
     for _draw in range(LEADER_DRAWS):
         index = <int32_t>(_random(partitioner) % <uint32_t>table.count)
         if table.partitions[index].leader_id >= 0 and (index != topic.sticky_partition or table.count == 1):
@@ -86,10 +73,6 @@ cdef int32_t partition_sticky(Partitioner* partitioner, Topic* topic, PartitionT
     topic.sticky_partition = index
     topic.sticky_bytes = 0
     return index
-
-
-cdef void partition_sticky_count(Partitioner* partitioner, Topic* topic, size_t bytes) noexcept nogil:
-    topic.sticky_bytes += <int64_t>bytes
 
 
 def partition_for_key(str name, bytes key, int32_t partition_count):

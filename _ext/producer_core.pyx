@@ -8,9 +8,10 @@ from collections import deque
 from fastkafka.errors import BufferFull, KafkaError, KafkaException, RecordTooLarge, codes
 from fastkafka.types import Outcome
 
-from libc.stdint cimport INT64_MAX, int16_t
+from libc.stdint cimport INT32_MAX, INT64_MAX, int16_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from fastkafka._core.accumulator cimport (
@@ -225,19 +226,26 @@ cdef class ProducerCore(ClientCore):
         cdef object report = callback if callback is not None else on_delivery
         if self.state.is_stopped or self.state.is_forked:
             self.check_usable()
-        _kept_value = source_bytes(value, &record.value, &record.value_bytes, "value")
-        _kept_key = source_bytes(key, &record.key, &record.key_bytes, "key")
+        if PyBytes_CheckExact(value) and PyBytes_GET_SIZE(value) <= INT32_MAX:
+            record.value = PyBytes_AS_STRING(value)    # the common case, without a call to another room
+            record.value_bytes = <int32_t>PyBytes_GET_SIZE(value)
+        else:
+            _kept_value = source_bytes(value, &record.value, &record.value_bytes, "value")
+        if key is None:
+            record.key, record.key_bytes = NULL, -1
+        else:
+            _kept_key = source_bytes(key, &record.key, &record.key_bytes, "key")
         record.timestamp_ms = timestamp if timestamp != 0 else realtime_coarse_ms()
         record.encoded_headers = NULL
         record.headers = NULL
         record.headers_count = record.headers_bytes = 0
         record.callback = NULL
-        append.topic = self._topic(topic)
+        append.topic = <Topic*>self.last_topic if topic is self.last_topic_name else self._topic(topic)
         append.records = &record
         append.count = 1
         append.partition = partition
         append.is_bulk = False
-        append.is_keyless = False
+        append.is_keyless = key is None
         append.from_reserve = False
         append.placing = NULL
         append.taken = 0
@@ -342,7 +350,7 @@ cdef class ProducerCore(ClientCore):
             seen = signal_read(&self.accumulator.pool.memory_free)
             status = accumulator_append(&self.accumulator, append)
             if append.taken > before:
-                add64_relaxed(&self.state.counters.records_produced, append.taken - before)
+                self.state.counters.records_produced += append.taken - before    # the GIL is held
                 add64_relaxed(&self.state.counters.records_outstanding, append.taken - before)
                 before = append.taken
             if status == APPEND_OK:
@@ -401,8 +409,9 @@ cdef class ProducerCore(ClientCore):
     # --- reports out ---
 
     cdef int _outstanding(self) noexcept:
-        return <int>(load64_relaxed(&self.state.counters.records_outstanding)
-                     + load64_relaxed(&self.state.counters.reports_outstanding))
+        # A batch may have its outcome before the call that appended to it has counted its records.
+        return <int>max(load64_relaxed(&self.state.counters.records_outstanding)
+                        + load64_relaxed(&self.state.counters.reports_outstanding), <int64_t>0)
 
     def __len__(self):
         """Return how many records have no outcome, or a report that was not served yet."""
