@@ -408,14 +408,18 @@ cdef AppendStatus _append_waiting(Accumulator* accumulator, Append* append) noex
         release(&topic.lock)
         return _append_known(accumulator, append, topic.table)
     while append.taken < append.count and status == APPEND_OK:
-        keyless = append.partition < 0 and partitioner_wants_sticky(
-            &accumulator.partitioner, append.records[append.taken].key_bytes)
-        address = KEYLESS if keyless else append.partition
-        slot = &topic.waiting_keyless if keyless else &topic.waiting_addressed
-        limit = append.taken + 1
-        while limit < append.count and keyless == (append.partition < 0 and partitioner_wants_sticky(
-                &accumulator.partitioner, append.records[limit].key_bytes)):
+        limit = append.taken
+        while limit < append.count and append.partition < 0 and partitioner_wants_sticky(
+                &accumulator.partitioner, append.records[limit].key_bytes):
             limit += 1
+        keyless = limit > append.taken and topic.waiting_addressed == NULL
+        # One open batch at a time, so that the order of the calls is kept whatever they carry: keyless
+        # records join an open batch of addressed ones.
+        if keyless:
+            slot, address = &topic.waiting_keyless, KEYLESS
+        else:
+            slot, address, limit = &topic.waiting_addressed, append.partition, append.count
+            topic.waiting_keyless = NULL
         before = <ProducerBatch*>slot[0]
         status = _append_open(accumulator, append, <ProducerBatch**>slot, NULL, limit, 0, address)
         if slot[0] != before:
@@ -485,6 +489,8 @@ cdef void accumulator_place_waiting(Accumulator* accumulator, Topic* topic, Part
             else:
                 batch.queue = queue
                 acquire_nogil(&queue.lock)
+                if queue.open != NULL:     # records that were produced before these
+                    queue_seal(queue)
                 queue_push_sealed(queue, batch)
                 accumulator_activate(accumulator, queue)
                 release(&queue.lock)

@@ -240,7 +240,9 @@ cdef class ProducerCore(ClientCore):
         record.headers = NULL
         record.headers_count = record.headers_bytes = 0
         record.callback = NULL
-        append.topic = <Topic*>self.last_topic if topic is self.last_topic_name else self._topic(topic)
+        append.topic = <Topic*>self.last_topic
+        if topic is not self.last_topic_name or not append.topic.is_wanted:
+            append.topic = self._topic(topic)
         append.records = &record
         append.count = 1
         append.partition = partition
