@@ -440,6 +440,7 @@ cdef class ConsumerCore(ClientCore):
             if len(messages) >= num_messages or self.is_woken:
                 self.is_woken = False
                 return messages
+            store32(&self.fetcher.queue.wanted_records, <int32_t>(num_messages - len(messages)))
             try:
                 if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
                     return messages
@@ -468,6 +469,7 @@ cdef class ConsumerCore(ClientCore):
                 return None
             if deadline_ns < 0:
                 deadline_ns = deadline_after(timeout)
+            store32(&self.fetcher.queue.wanted_records, 1)
             if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
                 return None
             self.check_usable()

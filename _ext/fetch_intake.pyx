@@ -14,7 +14,7 @@ from fastkafka._core.fetch_position cimport (
     FETCH_FETCHING, START_AT_RESET, FetchPosition, position_back_off, position_fetch_again, position_find_again,
 )
 from fastkafka._core.fetched_records cimport (
-    EVENT_TEXT_BYTES, FetchedBatch, UndecodedBatch, fetched_decode, fetched_push,
+    EVENT_TEXT_BYTES, FetchedBatch, UndecodedBatch, fetched_decode, fetched_push, fetched_tell,
 )
 from fastkafka._core.fetcher cimport fetcher_charge, fetcher_tell, fetcher_tell_error, fetcher_want_leader
 from fastkafka._core.frame cimport frame_release, frame_retain
@@ -246,7 +246,6 @@ cdef bint intake_decode_some(Fetcher* fetcher) noexcept nogil:
             fetcher.undecoded_tail = NULL
         _decode(fetcher, undecoded)
         if fetcher.undecoded_head != NULL and monotonic_ns() >= until_ns:
-            return False
-    return True
-
-include "faces/fetch_intake.pxi"
+            break
+    fetched_tell(&fetcher.queue)
+    return fetcher.undecoded_head == NULL

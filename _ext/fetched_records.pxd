@@ -56,6 +56,9 @@ cdef struct FetchedQueue:
     FetchedBatch* head
     FetchedBatch* tail
     Signal arrived
+    int32_t wanted_records                # atomic; how many are worth a wake-up before the pass ends
+    int32_t untold_records                # I/O thread: pushed since the last wake-up
+    bint is_untold
 
 cdef struct BatchDecoder:
     FramePool* pool
@@ -68,6 +71,7 @@ cdef int fetched_decode(BatchDecoder* decoder, UndecodedBatch* undecoded, Fetche
 cdef FetchedBatch* fetched_event(FramePool* pool, FetchPosition* position, int32_t error_code, int64_t offset,
                                  const char* text) noexcept nogil
 cdef void fetched_push(FetchedQueue* queue, FetchedBatch* batch) noexcept nogil
+cdef void fetched_tell(FetchedQueue* queue) noexcept nogil
 cdef FetchedBatch* fetched_take_all(FetchedQueue* queue) noexcept nogil
 cdef void fetched_let_go(FetchedBatch* batch) noexcept nogil
 cdef void decoder_free(BatchDecoder* decoder) noexcept nogil

@@ -7,15 +7,16 @@
 # what fits into it. The pool outlives the client while a Message pins a batch.
 from fastkafka.errors import NotYetImplemented
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset
 from fastkafka._core.atomic cimport add64, load32
 from fastkafka._core.buffer cimport bytes_free
 from fastkafka._core.compression cimport CODEC_NONE, decompressor_free
+from fastkafka._core.crc32c cimport crc32c_extend
 from fastkafka._core.frame cimport frame_new, frame_release, frame_retain
 from fastkafka._core.layout cimport (
-    COMPRESSION_MASK, RECORD_BATCH_HEADER_BYTES, RECORD_BYTES_MIN, TIMESTAMP_TYPE_BIT,
+    ATTRIBUTES_AT, COMPRESSION_MASK, RECORD_BATCH_HEADER_BYTES, RECORD_BYTES_MIN, TIMESTAMP_TYPE_BIT,
 )
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise
 from fastkafka._core.pin cimport pin_release
@@ -26,6 +27,7 @@ from fastkafka._core.record_batch_reader cimport (
 cdef enum:
     TIMESTAMP_CREATE_TIME = 1
     TIMESTAMP_LOG_APPEND_TIME = 2
+    COPY_PIECE_BYTES = 16384              # half of a first-level cache
 
 
 cdef void _free(Pin* pin) noexcept nogil:
@@ -70,21 +72,75 @@ cdef FetchedBatch* fetched_event(FramePool* pool, FetchPosition* position, int32
     return batch
 
 
-cdef int _unpack(BatchDecoder* decoder, UndecodedBatch* undecoded, const char** records, size_t* bytes) noexcept nogil:
-    """Find the plain records: in the frame, or decompressed. Checks the CRC first."""
+cdef bint _copy_checked(const char* data, char* copy, size_t bytes, uint32_t crc, uint32_t expected, bint check) noexcept nogil:
+    """Copy the records while the CRC has each piece in the cache; False when the CRC is another."""
+    cdef size_t piece_bytes
+    while bytes > 0:
+        piece_bytes = min(bytes, <size_t>COPY_PIECE_BYTES)
+        if check:
+            crc = crc32c_extend(crc, data, piece_bytes)
+        memcpy(copy, data, piece_bytes)
+        data += piece_bytes
+        copy += piece_bytes
+        bytes -= piece_bytes
+    return not check or crc == expected
+
+
+cdef int _decode_plain(BatchDecoder* decoder, UndecodedBatch* undecoded, FetchedBatch** out) noexcept nogil:
+    """Take records that are not compressed: slices of the frame, or a copy out of a large one."""
     cdef BatchHeader* header = &undecoded.header
+    cdef const char* records = undecoded.data + RECORD_BATCH_HEADER_BYTES
+    cdef size_t bytes = <size_t>(header.batch_bytes - RECORD_BATCH_HEADER_BYTES)
+    cdef bint is_copied = undecoded.frame.bytes > FRAME_PINNED_BYTES_MAX
+    cdef FetchedBatch* batch
+    cdef uint32_t crc
+    if <size_t>header.records_count > bytes // RECORD_BYTES_MIN:
+        return BATCH_DAMAGED
+    if decoder.check_crcs and not is_copied and not batch_crc_matches(undecoded.data, header):
+        return BATCH_CRC_MISMATCH
+    batch = out[0] = _new(decoder.pool, undecoded.position, header.records_count, bytes if is_copied else 0)
+    if batch == NULL:
+        return BATCH_NO_MEMORY
+    batch.records_bytes = <int32_t>bytes
+    if is_copied:
+        crc = crc32c_extend(0, undecoded.data + ATTRIBUTES_AT, RECORD_BATCH_HEADER_BYTES - ATTRIBUTES_AT)
+        if not _copy_checked(records, <char*>batch.records, bytes, crc, header.crc, decoder.check_crcs):
+            return BATCH_CRC_MISMATCH
+    else:
+        frame_retain(undecoded.frame)
+        batch.frame = undecoded.frame
+        batch.records = records
+    return records_read(header, batch.records, bytes, batch.entries)
+
+
+cdef int _decode_compressed(BatchDecoder* decoder, UndecodedBatch* undecoded, FetchedBatch** out) noexcept nogil:
+    """Decompress into memory that is reused, then copy what came out: its size is known only then."""
+    cdef BatchHeader* header = &undecoded.header
+    cdef Bytes* plain = &decoder.decompressed
+    cdef FetchedBatch* batch
+    cdef int status
     if decoder.check_crcs and not batch_crc_matches(undecoded.data, header):
         return BATCH_CRC_MISMATCH
-    records[0] = undecoded.data + RECORD_BATCH_HEADER_BYTES
-    bytes[0] = <size_t>(header.batch_bytes - RECORD_BATCH_HEADER_BYTES)
-    if undecoded.is_left_out or header.attributes & COMPRESSION_MASK == CODEC_NONE:
-        return BATCH_OK
-    decoder.decompressed.used_bytes = 0
-    cdef int status = batch_decompress(
-        &decoder.decompressor, undecoded.data, header, decoder.decompressed_bytes_max, &decoder.decompressed)
-    records[0] = decoder.decompressed.data
-    bytes[0] = decoder.decompressed.used_bytes
-    return status
+    plain.used_bytes = 0
+    status = batch_decompress(&decoder.decompressor, undecoded.data, header, decoder.decompressed_bytes_max, plain)
+    if status != BATCH_OK:
+        return status
+    if <size_t>header.records_count > plain.used_bytes // RECORD_BYTES_MIN:
+        return BATCH_DAMAGED
+    batch = out[0] = _new(decoder.pool, undecoded.position, header.records_count, plain.used_bytes)
+    if batch == NULL:
+        return BATCH_NO_MEMORY
+    memcpy(<char*>batch.records, plain.data, plain.used_bytes)
+    batch.records_bytes = <int32_t>plain.used_bytes
+    return records_read(header, batch.records, plain.used_bytes, batch.entries)
+
+
+cdef int _check_left_out(BatchDecoder* decoder, UndecodedBatch* undecoded, FetchedBatch** out) noexcept nogil:
+    """A marker or an aborted batch: nothing of it is returned, but it must be what it says."""
+    if decoder.check_crcs and not batch_crc_matches(undecoded.data, &undecoded.header):
+        return BATCH_CRC_MISMATCH
+    out[0] = _new(decoder.pool, undecoded.position, 0, 0)
+    return BATCH_OK if out[0] != NULL else BATCH_NO_MEMORY
 
 
 cdef int fetched_decode(BatchDecoder* decoder, UndecodedBatch* undecoded, FetchedBatch** out) noexcept nogil:
@@ -95,44 +151,30 @@ cdef int fetched_decode(BatchDecoder* decoder, UndecodedBatch* undecoded, Fetche
     Cost:    per byte the CRC and, over 1 MiB frames or compressed, one copy; per record about 15 ns
     """
     cdef BatchHeader* header = &undecoded.header
-    cdef FetchedBatch* batch
-    cdef const char* records
-    cdef size_t bytes
-    cdef bint is_copied, is_compressed = header.attributes & COMPRESSION_MASK != CODEC_NONE
-    cdef int32_t count = 0 if undecoded.is_left_out else header.records_count
-    cdef int status = _unpack(decoder, undecoded, &records, &bytes)
+    cdef FetchedBatch* batch = NULL
+    cdef int status
+    if undecoded.is_left_out:
+        status = _check_left_out(decoder, undecoded, &batch)
+    elif header.attributes & COMPRESSION_MASK == CODEC_NONE:
+        status = _decode_plain(decoder, undecoded, &batch)
+    else:
+        status = _decode_compressed(decoder, undecoded, &batch)
     if status != BATCH_OK:
+        if batch != NULL:
+            pin_release(&batch.pin)
         return status
-    if <size_t>count > bytes // RECORD_BYTES_MIN:
-        return BATCH_DAMAGED
-    is_copied = count > 0 and (is_compressed or undecoded.frame.bytes > FRAME_PINNED_BYTES_MAX)
-    batch = _new(decoder.pool, undecoded.position, count, bytes if is_copied else 0)
-    if batch == NULL:
-        return BATCH_NO_MEMORY
-    if is_copied:
-        memcpy(<char*>batch.records, records, bytes)
-    elif count > 0:
-        frame_retain(undecoded.frame)
-        batch.frame = undecoded.frame
-        batch.records = records
-    batch.records_bytes = <int32_t>bytes
-    batch.entries_count = count
+    batch.entries_count = 0 if undecoded.is_left_out else header.records_count
     batch.timestamp_type = TIMESTAMP_LOG_APPEND_TIME if header.attributes & TIMESTAMP_TYPE_BIT else TIMESTAMP_CREATE_TIME
     batch.leader_epoch = header.partition_leader_epoch
     batch.next_offset = header.last_offset + 1
-    if not undecoded.is_left_out:
-        status = records_read(header, batch.records, bytes, batch.entries)
-        if status != BATCH_OK:
-            pin_release(&batch.pin)
-            return status
-    while batch.entry_index < count and batch.entries[batch.entry_index].offset < undecoded.fetch_offset:
+    while batch.entry_index < batch.entries_count and batch.entries[batch.entry_index].offset < undecoded.fetch_offset:
         batch.entry_index += 1
     out[0] = batch
     return BATCH_OK
 
 
 cdef void fetched_push(FetchedQueue* queue, FetchedBatch* batch) noexcept nogil:
-    """Give a batch to the application, and wake it when it sleeps."""
+    """Give a batch to the application, and wake it when it has as many records as it sleeps for."""
     batch.next = NULL
     acquire_nogil(&queue.lock)
     if queue.tail == NULL:
@@ -141,7 +183,18 @@ cdef void fetched_push(FetchedQueue* queue, FetchedBatch* batch) noexcept nogil:
         queue.tail.next = batch
     queue.tail = batch
     release(&queue.lock)
-    signal_raise(&queue.arrived)
+    queue.untold_records += batch.entries_count
+    queue.is_untold = True
+    if batch.error_code != 0 or queue.untold_records >= load32(&queue.wanted_records):
+        fetched_tell(queue)
+
+
+cdef void fetched_tell(FetchedQueue* queue) noexcept nogil:
+    """Wake the application for whatever was pushed; the last thing of a pass."""
+    if queue.is_untold:
+        queue.is_untold = False
+        queue.untold_records = 0
+        signal_raise(&queue.arrived)
 
 
 cdef FetchedBatch* fetched_take_all(FetchedQueue* queue) noexcept nogil:

@@ -18,6 +18,7 @@ cdef enum:
     # What is read ahead at first. More is only slower while the application keeps up: each queued
     # megabyte is memory that was not touched before, and that no cache holds when it is returned.
     BOUND_BYTES_FIRST = 8388608
+    RAN_DRY_MAX = 8                       # times that make it grow: once may be chance
 
 cdef struct FetchSettings:
     FetchRequestSettings request
@@ -60,6 +61,7 @@ cdef struct Fetcher:
     int32_t is_changed                    # atomic; look at everything in the next pass
     int32_t waits_for_room                # atomic
     int32_t was_bounded                   # atomic; something was not fetched for want of room
+    int32_t ran_dry                       # application: how often since the bound grew
     int64_t queued_bytes                  # atomic; undecoded and in the queue
     int64_t bound_bytes                   # atomic; how much may be queued now, grows up to queued_bytes_max
     int64_t share_bytes                   # atomic; of one partition

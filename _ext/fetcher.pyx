@@ -124,7 +124,10 @@ cdef void fetcher_give_room(Fetcher* fetcher, FetchPosition* position, int64_t b
     full_fence()
     if total == 0 and load32(&fetcher.was_bounded) and exchange32(&fetcher.was_bounded, 0):
         # The application ran dry although there was more to fetch: read further ahead.
-        fetcher_set_bound(fetcher, 2 * load64(&fetcher.bound_bytes))
+        fetcher.ran_dry += 1
+        if fetcher.ran_dry >= RAN_DRY_MAX:
+            fetcher.ran_dry = 0
+            fetcher_set_bound(fetcher, 2 * load64(&fetcher.bound_bytes))
     if load32(&position.waits_for_room) and queued <= load64(&fetcher.share_bytes) // 2:
         wake = exchange32(&position.waits_for_room, 0) != 0
     if load32(&fetcher.waits_for_room) and total <= load64(&fetcher.bound_bytes) // 2:

@@ -93,7 +93,8 @@ cdef object _headers(RecordView* view):
     return headers_as_list(view.headers, view.headers + view.headers_bytes, view.headers_count)
 
 
-@cython.freelist(16384)
+# Two rounds of consume(10000) are alive when the second replaces the first.
+@cython.freelist(20480)
 cdef class Message:
     """A record that was consumed, or the report of one that was produced.
 

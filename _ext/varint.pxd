@@ -31,15 +31,19 @@ cdef extern from * nogil:
         }
         return NULL;
     }
+    static inline int64_t fk_unzigzag(uint64_t v) { return (int64_t)(v >> 1) ^ -(int64_t)(v & 1); }
     static inline const char* fk_get_signed(const char* p, const char* end, int64_t* out, int bits) {
+        const uint8_t* b = (const uint8_t*)p;
         uint64_t v;
-        if (p < end && (uint8_t)*p < 0x80) {
-            v = (uint8_t)*p;
-            *out = (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
-            return p + 1;
+        if (end - p >= 3) {                 /* nearly all numbers of a record take up to three bytes */
+            if (b[0] < 0x80) { *out = fk_unzigzag(b[0]); return p + 1; }
+            v = (b[0] & 0x7f) | (uint32_t)b[1] << 7;
+            if (b[1] < 0x80) { *out = fk_unzigzag(v); return p + 2; }
+            v = (v & 0x3fff) | (uint32_t)b[2] << 14;
+            if (b[2] < 0x80) { *out = fk_unzigzag(v); return p + 3; }
         }
         p = fk_get_unsigned(p, end, &v, bits);
-        if (p != NULL) *out = (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+        if (p != NULL) *out = fk_unzigzag(v);
         return p;
     }
     #define fk_varint_size(v) fk_unsigned_size(fk_zigzag(v))
