@@ -79,6 +79,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # faces
     "message": (),
     "client_core": (),
+    "delivery_reports": (),
     "producer_core": (),
     "consumer_core": (),
 }

@@ -1,50 +1,43 @@
-# The producer's native half: records in, reports out.
+# The producer's native half: records in.
 # in:  produce() and produce_many() of the application; the producer id of the control thread
-# out: records in the accumulator; delivery reports served by poll() and flush()
+# out: records in the accumulator
 # thread and GIL: application threads, GIL held but for waiting; hooks run on the I/O thread
-# next: accumulator on the way out; message on the way back
-from collections import deque
-
+# next: accumulator on the way out; delivery_reports on the way back
 from fastkafka.errors import BufferFull, KafkaError, KafkaException, RecordTooLarge, codes
 from fastkafka.types import Outcome
 
-from libc.stdint cimport INT32_MAX, INT64_MAX, int16_t
+from libc.stdint cimport INT32_MAX, int16_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from fastkafka._core.accumulator cimport (
-    APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
-    RUN_RECORDS_MAX, accumulator_append, accumulator_flush, accumulator_is_flushed, accumulator_place_waiting,
-    accumulator_served, accumulator_take_finished,
+    APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE, RUN_RECORDS_MAX,
+    accumulator_append, accumulator_place_waiting,
 )
-from fastkafka._core.atomic cimport add64_relaxed, load32, load64_relaxed, store32
-from fastkafka._core.buffer cimport slab_pool_destroy, slab_pool_init
+from fastkafka._core.atomic cimport add64_relaxed, store32
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
 from fastkafka._core.client_core cimport ClientState
 from fastkafka._core.compression cimport CODEC_LZ4, CODEC_NONE
 from fastkafka._core.connection cimport Connection, transport_close_all
 from fastkafka._core.delivery cimport (
-    ERROR_CODES, ERROR_FLAG_MAYBE_WRITTEN, ERROR_FLAG_REFRESHES_METADATA, ERROR_FLAG_RETRIABLE, delivery_fail_topic,
+    ERROR_CODES, ERROR_FLAG_MAYBE_WRITTEN, ERROR_FLAG_REFRESHES_METADATA, ERROR_FLAG_RETRIABLE,
+    delivery_fail_topic,
 )
 from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
-from fastkafka._core.lock cimport Lock, signal_raise, signal_read, wait_free
-from fastkafka._core.message cimport (
-    Message, RecordView, TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, message_detach,
-    message_new, message_set_report,
-)
-from fastkafka._core.partition_queue cimport OUTCOME_DELIVERED, OUTCOME_NOT_WRITTEN, PartitionQueue
+from fastkafka._core.lock cimport Lock, signal_read, wait_free
+from fastkafka._core.partition_queue cimport PartitionQueue
 from fastkafka._core.partitioner cimport PartitionerKind
 from fastkafka._core.partitioner import KINDS
-from fastkafka._core.record_batch_writer cimport EncodedRecord, RecordInput, cursor_begin, cursor_next
+from fastkafka._core.record_batch_writer cimport RecordInput
 from fastkafka._core.record_source cimport source_bytes, source_headers, source_run
 from fastkafka._core.sender cimport (
     CLIENT_ID_BYTES_MAX, sender_destroy, sender_fail_all, sender_tick, sender_topic_replaced,
 )
 from fastkafka._core.submissions cimport Submission, submission_new
 from fastkafka._core.topics cimport Partition, PartitionTable, Topic
-from fastkafka._core.waiter cimport deadline_after, wait_for
+from fastkafka._core.waiter cimport wait_for
 
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
@@ -109,15 +102,11 @@ cdef int _code_flags(object entry) except -1:
     return flags
 
 
-cdef class ProducerCore(ClientCore):
-    """Records in, reports out, without waiting for the network. `fastkafka.Producer` is its face."""
+cdef class ProducerCore(ReportingCore):
+    """Records in, without waiting for the network. `fastkafka.Producer` is its face."""
 
     def __cinit__(self, *args, **kwargs):
         cdef ClientState* state = self.state
-        self.pending_events = deque()
-        slab_pool_init(&self.accumulator.pool, 0)
-        self.accumulator.loop = &state.loop
-        self.accumulator.counters = &state.counters
         self.sender.accumulator = &self.accumulator
         self.sender.transport = &state.transport
         self.sender.topics = &state.topics
@@ -179,30 +168,19 @@ cdef class ProducerCore(ClientCore):
 
     def stop(self):
         """End the I/O thread; every record that has no outcome yet gets one, for a last poll()."""
-        ClientCore.stop(self)
+        ReportingCore.stop(self)
         if not self.state.is_forked:
             with nogil:
                 sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
 
     def __dealloc__(self):
-        cdef ProducerBatch* batch
         if self.state.is_forked:
             return
         with nogil:
             loop_stop(&self.state.loop)
             transport_close_all(&self.state.transport)
             sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
-        batch = self.serving_batch
-        while True:
-            if batch == NULL:
-                batch = accumulator_take_finished(&self.accumulator)
-            if batch == NULL:
-                break
-            _drop_callbacks(batch, self.serving_slot if batch == self.serving_batch else 0)
-            accumulator_served(&self.accumulator, batch)
-            batch = NULL
-        sender_destroy(&self.sender)
-        slab_pool_destroy(&self.accumulator.pool)
+            sender_destroy(&self.sender)
 
     # --- records in ---
 
@@ -408,189 +386,6 @@ cdef class ProducerCore(ClientCore):
         self.last_topic = topic
         return topic
 
-    # --- reports out ---
-
-    cdef int _outstanding(self) noexcept:
-        # A batch may have its outcome before the call that appended to it has counted its records.
-        return <int>max(load64_relaxed(&self.state.counters.records_outstanding)
-                        + load64_relaxed(&self.state.counters.reports_outstanding), <int64_t>0)
-
-    def __len__(self):
-        """Return how many records have no outcome, or a report that was not served yet."""
-        return self._outstanding()
-
-    def __bool__(self):
-        return True
-
-    def poll(self, timeout=-1):
-        """Serve delivery reports and other callbacks.
-
-        Args:    timeout: seconds to wait for the first one; 0 never waits, negative or None waits for ever
-        Returns: the number of callbacks served
-        Raises:  what a callback raised; the remaining reports are served by the next call
-        Thread:  any; one serves at a time. After a BufferFull it returns as soon as memory is free
-        Cost:    poll(0) with nothing to serve is an atomic load
-        """
-        cdef int64_t deadline_ns
-        cdef Py_ssize_t served
-        cdef int32_t seen
-        if load32(&self.accumulator.finished_count) == 0 and timeout == 0 and self.serving_batch == NULL \
-                and not self.pending_events:
-            if self.state.is_stopped or self.state.is_forked:
-                self.check_usable()
-            return 0
-        self.check_usable()
-        if self._is_in_callback():
-            return 0
-        deadline_ns = INT64_MAX if timeout is None else deadline_after(timeout)
-        while True:
-            seen = signal_read(&self.accumulator.progress)
-            served = self._serve()
-            if served or self.saw_full and self._has_room():
-                self.saw_full = False
-                return served
-            if not wait_for(&self.accumulator.progress, seen, deadline_ns):
-                return 0
-            self.check_usable()
-
-    def flush(self, timeout=-1):
-        """Let everything leave now and wait for the outcomes of what was produced before the call.
-
-        Args:    timeout: seconds; negative or None waits for ever (delivery.timeout.ms bounds it)
-        Returns: len(self): 0 when all is done
-        Raises:  what a callback raised
-        Thread:  any; inside a callback it returns at once
-        """
-        cdef int64_t deadline_ns, flush_id
-        cdef int32_t seen
-        self.check_usable()
-        if self._is_in_callback():
-            return self._outstanding()
-        deadline_ns = INT64_MAX if timeout is None else deadline_after(timeout)
-        flush_id = accumulator_flush(&self.accumulator)
-        while True:
-            seen = signal_read(&self.accumulator.progress)
-            self._serve()
-            if accumulator_is_flushed(&self.accumulator, flush_id) and not self.is_serving \
-                    and self.serving_batch == NULL and load32(&self.accumulator.finished_count) == 0:
-                return self._outstanding()
-            if not wait_for(&self.accumulator.progress, seen, deadline_ns):
-                return self._outstanding()
-            if self.state.is_stopped:
-                return self._outstanding()
-
-    def post_event(self, call, argument):
-        """Have poll() call `call(argument)`: error_cb and its kin, posted by the control thread."""
-        self.pending_events.append((call, argument))
-        signal_raise(&self.accumulator.progress)
-
-    def serve_last(self):
-        """After stop(): serve every report that is left, also those of records that never left.
-
-        Raises: the first exception of a callback, once all of them were called
-        """
-        first = None
-        while True:
-            try:
-                self._serve()
-                break
-            except BaseException as problem:
-                first = first or problem
-        if first is not None:
-            raise first
-
-    cdef bint _is_in_callback(self) noexcept:
-        return self.is_serving and self.serving_thread == PyThread_get_thread_ident()
-
-    cdef bint _has_room(self) noexcept:
-        return load64_relaxed(&self.accumulator.pool.charged_bytes) < <int64_t>(self.accumulator.pool.bound_bytes // 8 * 7) \
-            and (not self.accumulator.settings.records_max
-                 or self.state.counters.records_outstanding < self.accumulator.settings.records_max)
-
-    cdef Py_ssize_t _serve(self) except -1:
-        """Serve what there is; 0 when another thread is serving."""
-        cdef Py_ssize_t served = 0
-        cdef bint found = False
-        if self.is_serving:
-            return 0
-        self.is_serving = True
-        self.serving_thread = PyThread_get_thread_ident()
-        try:
-            while self.pending_events:
-                found = True
-                call, argument = self.pending_events.popleft()
-                call(argument)
-                served += 1
-            while True:
-                if self.serving_batch == NULL:
-                    self.serving_batch = accumulator_take_finished(&self.accumulator)
-                    if self.serving_batch == NULL:
-                        return served
-                    self.serving_index = self.serving_slot = 0
-                    found = True
-                    cursor_begin(&self.serving_cursor, self.serving_batch)
-                served += self._serve_batch()
-        finally:
-            self.is_serving = False
-            if found:
-                signal_raise(&self.accumulator.progress)   # another thread's flush() may wait for us
-
-    cdef Py_ssize_t _serve_batch(self) except -1:
-        """Serve the reports of one batch from where it stands; a callback that raises loses no other report."""
-        cdef ProducerBatch* batch = self.serving_batch
-        cdef EncodedRecord encoded
-        cdef Py_ssize_t served = 0
-        cdef object topic = batch.topic.name[:batch.topic.name_bytes].decode()
-        cdef object error = self._error_of(batch)
-        cdef object call
-        cdef bint is_wanted = error is not None or not self.reports_only_errors
-        cdef double latency = (batch.finished_at_ns - batch.created_at_ns) / 1e9
-        cdef int32_t partition = batch.queue.partition.index if batch.queue != NULL else -1
-        while cursor_next(&self.serving_cursor, &encoded):
-            call = self.delivery_callback
-            if self.serving_slot < batch.callbacks_count \
-                    and batch.callbacks[self.serving_slot].index == self.serving_index:
-                call = <object>batch.callbacks[self.serving_slot].callback
-                Py_DECREF(call)             # the batch's reference; `call` holds its own now
-                self.serving_slot += 1
-            self.serving_index += 1
-            add64_relaxed(&self.state.counters.reports_outstanding, -1)
-            if call is not None and is_wanted:
-                served += 1
-                self._report(batch, &encoded, self.serving_index - 1, topic, partition, error, latency, call)
-        self.serving_batch = NULL
-        accumulator_served(&self.accumulator, batch)
-        return served
-
-    cdef int _report(self, ProducerBatch* batch, EncodedRecord* encoded, int32_t index, object topic,
-                     int32_t partition, object error, double latency, object call) except -1:
-        cdef RecordView view
-        cdef Message message
-        cdef int timestamp_type = TIMESTAMP_NOT_AVAILABLE
-        view.offset = -1001 if batch.base_offset < 0 else batch.base_offset + index
-        view.timestamp_ms = -1
-        if batch.outcome == OUTCOME_DELIVERED:
-            timestamp_type = TIMESTAMP_CREATE_TIME if batch.log_append_time_ms < 0 else TIMESTAMP_LOG_APPEND_TIME
-            view.timestamp_ms = encoded.timestamp_ms if batch.log_append_time_ms < 0 else batch.log_append_time_ms
-        view.key, view.key_bytes = encoded.key, encoded.key_bytes
-        view.value, view.value_bytes = encoded.value, encoded.value_bytes
-        view.headers, view.headers_bytes = encoded.headers, encoded.headers_bytes
-        view.headers_count = encoded.headers_count
-        message = message_new(topic, partition, &view, timestamp_type, -1, NULL)
-        message_set_report(message, error, <int>batch.outcome, latency)
-        try:
-            call(error, message)
-        finally:
-            message_detach(message)
-        return 0
-
-    cdef object _error_of(self, ProducerBatch* batch):
-        """Return the KafkaError that all reports of a batch share, or None."""
-        if batch.error_code == 0:
-            return None
-        return KafkaError(batch.error_code, outcome=Outcome.NOT_WRITTEN if batch.outcome == OUTCOME_NOT_WRITTEN
-                          else Outcome.UNKNOWN)
-
     # --- the control thread's door ---
 
     def set_producer_id(self, int64_t producer_id, int16_t epoch):
@@ -603,11 +398,5 @@ cdef class ProducerCore(ClientCore):
         whole.producer_id = producer_id
         whole.producer_epoch = epoch
         self.submit_to_loop(&whole.submission)
-
-
-cdef void _drop_callbacks(ProducerBatch* batch, int32_t first):
-    cdef int32_t slot
-    for slot in range(first, batch.callbacks_count):
-        Py_DECREF(<object>batch.callbacks[slot].callback)
 
 include "faces/producer_core.pxi"

@@ -19,7 +19,7 @@ LAYERS: dict[str, str] = {
     " sequences sender delivery produce_request produce_response",
     "inbound": "fetch_position fetcher fetch_intake fetch_request fetch_response"
     " record_batch_reader aborted_transactions fetched_records arrow_export",
-    "faces": "message client_core producer_core consumer_core",
+    "faces": "message client_core delivery_reports producer_core consumer_core",
 }
 LAYER_OF = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
 HEIGHT = {layer: height for height, layer in enumerate(LAYERS)}
