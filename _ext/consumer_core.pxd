@@ -28,7 +28,9 @@ cdef class ConsumerCore(ClientCore):
     cdef FetchedBatch* next_batch(self) noexcept
     cdef void finish_batch(self) noexcept
     cdef int fill(self, list messages, Py_ssize_t limit) except -1
+    cdef Message next_message(self)
     cdef Message error_message(self, FetchedBatch* batch)
+    cdef void advance(self, FetchedBatch* batch, int32_t count) noexcept
     cdef void let_go_of_all(self) noexcept
     cdef int _go_on(self, FetchPosition* position) except -1
     cdef int _answer_offset(self, str topic, int partition, int32_t fetch_generation, int64_t offset,

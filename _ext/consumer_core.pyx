@@ -23,7 +23,7 @@ from fastkafka._core.fetcher cimport (
     fetcher_set_bound, fetcher_tick,
 )
 from fastkafka._core.lock cimport signal_raise, signal_read
-from fastkafka._core.message cimport message_of_error, messages_extend
+from fastkafka._core.message cimport Message, message_of_entry, message_of_error, messages_extend
 from fastkafka._core.submissions cimport Submission, submission_new
 from fastkafka._core.topics cimport Partition, topic_partition
 from fastkafka._core.waiter cimport deadline_after, wait_for
@@ -386,7 +386,6 @@ cdef class ConsumerCore(ClientCore):
     cdef int fill(self, list messages, Py_ssize_t limit) except -1:
         """Append what is there, up to `limit` messages in all."""
         cdef FetchedBatch* batch
-        cdef FetchPosition* position
         cdef int32_t count
         while len(messages) < limit:
             batch = self.next_batch()
@@ -396,16 +395,34 @@ cdef class ConsumerCore(ClientCore):
                 messages.append(self.error_message(batch))
                 self.finish_batch()
                 continue
-            position = batch.position
             count = <int32_t>min(<Py_ssize_t>(batch.entries_count - batch.entry_index), limit - len(messages))
-            messages_extend(messages, <object>position.topic_name, batch, count)
-            batch.entry_index += count
-            position.position = batch.entries[batch.entry_index - 1].offset + 1
-            position.position_leader_epoch = batch.leader_epoch
-            if batch.entry_index == batch.entries_count:
-                position.position = batch.next_offset
-                self.finish_batch()
+            messages_extend(messages, <object>batch.position.topic_name, batch, count)
+            self.advance(batch, count)
         return 0
+
+    cdef Message next_message(self):
+        """Return what comes next, or None when nothing is there."""
+        cdef FetchedBatch* batch = self.next_batch()
+        cdef Message message
+        if batch == NULL:
+            return None
+        if batch.error_code != 0:
+            message = self.error_message(batch)
+            self.finish_batch()
+            return message
+        message = message_of_entry(<object>batch.position.topic_name, batch)
+        self.advance(batch, 1)
+        return message
+
+    cdef void advance(self, FetchedBatch* batch, int32_t count) noexcept:
+        """The application has `count` more records of the first batch."""
+        cdef FetchPosition* position = batch.position
+        batch.entry_index += count
+        position.position = batch.entries[batch.entry_index - 1].offset + 1
+        position.position_leader_epoch = batch.leader_epoch
+        if batch.entry_index == batch.entries_count:
+            position.position = batch.next_offset
+            self.finish_batch()
 
     cdef Message error_message(self, FetchedBatch* batch):
         cdef object error = KafkaError(batch.error_code)
@@ -451,7 +468,7 @@ cdef class ConsumerCore(ClientCore):
 
     def poll(self, double timeout=-1.0):
         """Return one Message, or None when none came within `timeout` seconds (negative: wait for ever)."""
-        cdef list messages = []
+        cdef Message message
         cdef int64_t deadline_ns = -1
         cdef int32_t seen
         self.check_usable()
@@ -461,9 +478,9 @@ cdef class ConsumerCore(ClientCore):
             seen = signal_read(&self.fetcher.queue.arrived)
             if self.events:
                 self.serve_events()
-            self.fill(messages, 1)
-            if messages:
-                return messages[0]
+            message = self.next_message()
+            if message is not None:
+                return message
             if self.is_woken:
                 self.is_woken = False
                 return None

@@ -59,4 +59,5 @@ cdef Message message_new(object topic, int32_t partition, RecordView* view, int 
 cdef Message message_of_error(object topic, int32_t partition, int64_t offset, object error)
 cdef int message_set_report(Message message, object error, int outcome, double latency_seconds) except -1
 cdef int message_detach(Message message) except -1
+cdef Message message_of_entry(object topic, FetchedBatch* batch)
 cdef int messages_extend(list messages, object topic, FetchedBatch* batch, int32_t count) except -1

@@ -340,6 +340,15 @@ cdef int message_detach(Message message) except -1:
     return 0
 
 
+cdef Message message_of_entry(object topic, FetchedBatch* batch):
+    """Make the Message of the batch's next entry, which it pins."""
+    cdef Message message = _blank(topic)
+    pin_retain(&batch.pin, 1)
+    message.batch = batch
+    message.entry = batch.entries + batch.entry_index
+    return message
+
+
 cdef int messages_extend(list messages, object topic, FetchedBatch* batch, int32_t count) except -1:
     """Append Messages for the next `count` entries of the batch, which they pin.
 
