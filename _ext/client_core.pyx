@@ -288,6 +288,7 @@ cdef class ClientCore:
         cdef ClientState* state = self.state
         cdef Connection* connection = state.transport.connections
         state.is_forked = 1
+        state.transport.frames.is_forked = 1
         while connection != NULL:
             if connection.channel.fd >= 0:
                 close(connection.channel.fd)

@@ -29,7 +29,7 @@ cdef class ConsumerCore(ClientCore):
     cdef void finish_batch(self) noexcept
     cdef int fill(self, list messages, Py_ssize_t limit) except -1
     cdef Message next_message(self)
-    cdef Message error_message(self, FetchedBatch* batch)
+    cdef Message take_event(self)
     cdef void advance(self, FetchedBatch* batch, int32_t count) noexcept
     cdef void let_go_of_all(self) noexcept
     cdef int _go_on(self, FetchPosition* position) except -1

@@ -134,6 +134,7 @@ cdef class ConsumerCore(ClientCore):
         fetcher.settings.request_timeout_ms = settings["socket.timeout.ms"]
         fetcher.settings.error_backoff_ns = max(settings["fetch.error.backoff.ms"], 1) * NS_PER_MS
         fetcher.settings.metadata_backoff_ns = max(settings["retry.backoff.ms"], 1) * NS_PER_MS
+        fetcher.settings.metadata_backoff_max_ns = max(settings["retry.backoff.max.ms"], 1) * NS_PER_MS
         fetcher.settings.queued_bytes_max = settings["queued.max.messages.kbytes"] * 1024
         fetcher_set_bound(fetcher, BOUND_BYTES_FIRST)
         fetcher.decoder.check_crcs = settings["check.crcs"]
@@ -273,10 +274,16 @@ cdef class ConsumerCore(ClientCore):
         self.wish(position, START_AT_RESET, OFFSET_UNKNOWN, -1)
 
     def _forget_unreturned(self, str topic, int partition):
-        if self.unreturned:
-            self.unreturned = [
-                message for message in self.unreturned
-                if message.topic() != topic or message.partition() != partition]
+        """Drop what an interrupted call did not return; gives the offset of the first, or None."""
+        cdef list kept = []
+        cdef object first = None
+        for message in self.unreturned:
+            if message.topic() != topic or message.partition() != partition:
+                kept.append(message)
+            elif first is None and message.error() is None:
+                first = message.offset()
+        self.unreturned = kept
+        return first
 
     def assigned_partitions(self):
         """Return [(topic, partition)] of the assignment, in the order of first use."""
@@ -298,6 +305,9 @@ cdef class ConsumerCore(ClientCore):
         """Return nothing more of it until resume_partition; what was fetched is fetched again then."""
         cdef FetchPosition* position = self.assigned_position(topic, partition)
         if not position.is_paused_by_application:
+            first = self._forget_unreturned(topic, partition)
+            if first is not None:
+                position.position = first
             position.is_paused_by_application = True
             self._go_on(position)
 
@@ -392,8 +402,7 @@ cdef class ConsumerCore(ClientCore):
             if batch == NULL:
                 return 0
             if batch.error_code != 0:
-                messages.append(self.error_message(batch))
-                self.finish_batch()
+                messages.append(self.take_event())
                 continue
             count = <int32_t>min(<Py_ssize_t>(batch.entries_count - batch.entry_index), limit - len(messages))
             messages_extend(messages, <object>batch.position.topic_name, batch, count)
@@ -407,9 +416,7 @@ cdef class ConsumerCore(ClientCore):
         if batch == NULL:
             return None
         if batch.error_code != 0:
-            message = self.error_message(batch)
-            self.finish_batch()
-            return message
+            return self.take_event()
         message = message_of_entry(<object>batch.position.topic_name, batch)
         self.advance(batch, 1)
         return message
@@ -424,14 +431,21 @@ cdef class ConsumerCore(ClientCore):
             position.position = batch.next_offset
             self.finish_batch()
 
-    cdef Message error_message(self, FetchedBatch* batch):
-        cdef object error = KafkaError(batch.error_code)
-        cdef str text = batch.text.decode("utf-8", "replace")
+    cdef Message take_event(self):
+        """Turn the first batch, an event, into a Message with an error."""
+        cdef FetchedBatch* batch = self.taken
+        cdef int32_t code = batch.error_code, partition = batch.partition
+        cdef int64_t offset = batch.error_offset
+        cdef str topic = <str>batch.position.topic_name
+        cdef bytes text = batch.text
+        # Before any Python object that the garbage collector tracks is made: its run may call us.
+        self.finish_batch()
+        error = KafkaError(code)
         if text:
             # What a broker said is a number so far; the table has its words.
-            error = KafkaError(batch.error_code, f"{text}: {error.str()}" if batch.error_code > 0 else text)
-        return message_of_error(<object>batch.position.topic_name, batch.position.partition.index,
-                                batch.error_offset, error)
+            reason = text.decode("utf-8", "replace")
+            error = KafkaError(code, f"{reason}: {error.str()}" if code > 0 else reason)
+        return message_of_error(topic, partition, offset, error)
 
     def consume(self, Py_ssize_t num_messages=1, double timeout=-1.0):
         """Return up to `num_messages` Messages: as soon as there are so many, else what came within `timeout` seconds.
@@ -449,22 +463,22 @@ cdef class ConsumerCore(ClientCore):
         deadline_ns = deadline_after(timeout)
         messages = self.unreturned[:num_messages]
         del self.unreturned[:num_messages]
-        while True:
-            seen = signal_read(&self.fetcher.queue.arrived)
-            if self.events:
-                self.serve_events()
-            self.fill(messages, num_messages)
-            if len(messages) >= num_messages or self.is_woken:
-                self.is_woken = False
-                return messages
-            store32(&self.fetcher.queue.wanted_records, <int32_t>(num_messages - len(messages)))
-            try:
+        try:
+            while True:
+                seen = signal_read(&self.fetcher.queue.arrived)
+                if self.events:
+                    self.serve_events()
+                self.fill(messages, num_messages)
+                if len(messages) >= num_messages or self.is_woken:
+                    self.is_woken = False
+                    return messages
+                store32(&self.fetcher.queue.wanted_records, <int32_t>(num_messages - len(messages)))
                 if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
                     return messages
                 self.check_usable()
-            except BaseException:
-                self.unreturned = messages + self.unreturned
-                raise
+        except BaseException:
+            self.unreturned = messages + self.unreturned
+            raise
 
     def poll(self, double timeout=-1.0):
         """Return one Message, or None when none came within `timeout` seconds (negative: wait for ever)."""

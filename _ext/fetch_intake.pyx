@@ -53,13 +53,16 @@ cdef void intake_partition(Fetcher* fetcher, FetchTarget* target, FetchedPartiti
             or position.fetch_offset != target.fetch_offset):
         return
     if fetched.error_code != 0:
+        fetcher.response_has_something = True
         _partition_failed(fetcher, position, fetched)
         return
     store64_relaxed(&position.high_watermark, fetched.high_watermark)
     store64_relaxed(&position.last_stable_offset, fetched.last_stable_offset)
     store64_relaxed(&position.log_start_offset, fetched.log_start_offset)
     position.last_error_code = 0
+    position.metadata_attempts = 0
     if fetched.records_bytes > 0:
+        fetcher.response_has_something = True
         _walk_batches(fetcher, position, fetched, frame)
     if fetcher.settings.partition_eof:
         _look_for_end(fetcher, position, fetched)
@@ -96,7 +99,7 @@ cdef void _walk_batches(Fetcher* fetcher, FetchPosition* position, FetchedPartit
     cdef const char* end = p + fetched.records_bytes
     cdef UndecodedBatch found
     cdef BatchHeader* header = &found.header
-    cdef int64_t offset_min = 0
+    cdef int64_t offset_min = 0, fetch_offset = position.fetch_offset
     memset(&found, 0, sizeof(found))
     found.frame = frame
     while p < end:
@@ -126,6 +129,9 @@ cdef void _walk_batches(Fetcher* fetcher, FetchPosition* position, FetchedPartit
             position.fetch_offset = header.last_offset + 1
             position.leader_epoch = header.partition_leader_epoch
         p += header.batch_bytes
+    if position.fetch_offset == fetch_offset:
+        # Nothing but batches from before the offset: asking at once would bring them again.
+        position_back_off(position, _now_ns(fetcher) + fetcher.settings.error_backoff_ns)
 
 
 cdef void _look_for_end(Fetcher* fetcher, FetchPosition* position, FetchedPartition* fetched) noexcept nogil:

@@ -42,6 +42,7 @@ cdef struct FetchPosition:                # made once per partition, lives as lo
     int32_t last_error_code               # told to the application once in a row
     int64_t retry_at_ns
     int64_t metadata_at_ns                # when to ask again for its leader
+    int32_t metadata_attempts             # in a row, without a leader
     int64_t end_told_at                   # fetch_offset for which _PARTITION_EOF was told
     # any thread, atomic
     int32_t application_generation        # raised by assign, unassign, seek, pause and resume

@@ -25,6 +25,7 @@ cdef struct FetchSettings:
     int32_t request_timeout_ms
     int64_t error_backoff_ns
     int64_t metadata_backoff_ns
+    int64_t metadata_backoff_max_ns
     int64_t queued_bytes_max              # of all partitions together
     bint read_committed
     bint partition_eof
@@ -42,6 +43,8 @@ cdef struct BrokerFetcher:
     int32_t first_target                  # rotates, so that no partition is always asked last
     bint in_flight
     bint is_wanted                        # some partition of it may be fetched
+    int32_t empty_in_a_row                # answers without anything that came before their time
+    int64_t sent_at_ns
     int64_t retry_at_ns
 
 cdef struct Fetcher:
@@ -54,6 +57,7 @@ cdef struct Fetcher:
     BrokerFetcher* brokers
     AbortedTransactions aborted
     bint response_has_batch               # the response that is being read had a whole batch so far
+    bint response_has_something           # a batch, or an error
     UndecodedBatch* undecoded_head        # fetched, not decoded yet, in order
     UndecodedBatch* undecoded_tail
     UndecodedBatch* undecoded_free

@@ -12,6 +12,7 @@ from libc.string cimport memcmp, memcpy, memset
 from fastkafka._core.atomic cimport add64, exchange32, full_fence, load32, load64, store32, store64
 from fastkafka._core.aborted_transactions cimport aborted_free
 from fastkafka._core.buffer cimport bytes_free
+from fastkafka._core.clock cimport NS_PER_MS
 from fastkafka._core.cluster_view cimport ROLE_FETCH, broker_find
 from fastkafka._core.completions cimport (
     COMPLETION_METADATA_WANTED, COMPLETION_OFFSET_WANTED, Completion, completion_new, completion_push, completion_text,
@@ -40,6 +41,8 @@ cdef enum:
     # errors/codes.py has the texts
     ERROR_UNSUPPORTED_FEATURE = -165
     ERROR_AUTO_OFFSET_RESET = -140
+    EMPTY_IN_A_ROW_MAX = 8
+    EMPTY_PAUSE_NS_MAX = 100000000
 
 
 cdef inline void _changed(Fetcher* fetcher) noexcept nogil:
@@ -166,7 +169,10 @@ cdef void fetcher_want_leader(Fetcher* fetcher, FetchPosition* position, const c
     cdef Completion* completion
     if _now_ns(fetcher) < position.metadata_at_ns:
         return
-    position.metadata_at_ns = _now_ns(fetcher) + fetcher.settings.metadata_backoff_ns
+    position.metadata_at_ns = _now_ns(fetcher) + min(
+        fetcher.settings.metadata_backoff_ns << min(position.metadata_attempts, 10),
+        fetcher.settings.metadata_backoff_max_ns)
+    position.metadata_attempts += 1
     completion = completion_new(COMPLETION_METADATA_WANTED, 0, NULL, 0)
     if completion != NULL:
         completion_text(completion, "%s [%d]: %s", position.partition.topic.name, position.partition.index, why)
@@ -347,6 +353,7 @@ cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     request.on_response = _on_response
     request.on_failed = _on_failed
     broker_fetcher.in_flight = True
+    broker_fetcher.sent_at_ns = _now_ns(fetcher)
     fetcher.transport.counters.fetch_requests += 1
     connection_send(connection, request)
 
@@ -394,15 +401,27 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
         log_push(fetcher.transport.log, LOG_WARNING, "broker %d: fetch failed with error code %d",
                  broker_fetcher.broker.node_id, <int>response.error_code)
         broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
-    fetcher.response_has_batch = False
+    fetcher.response_has_batch = fetcher.response_has_something = False
     while fetch_response_next(&response, &partition, &fetcher.aborted) == FETCH_RESPONSE_PARTITION:
         target = _target_of(broker_fetcher, &response, partition.partition, &hint)
         if target != NULL:
             intake_partition(fetcher, target, &partition, frame)
             target.position = NULL
     _back_off_unanswered(fetcher, broker_fetcher)
+    _slow_down_when_empty(fetcher, broker_fetcher)
     _send(fetcher, broker_fetcher)
     return 0
+
+
+cdef void _slow_down_when_empty(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
+    """A broker waits fetch.wait.max.ms before it answers with nothing. One that does not must not make us spin."""
+    cdef int64_t wait_ns = fetcher.settings.request.max_wait_ms * <int64_t>NS_PER_MS
+    if fetcher.response_has_something or _now_ns(fetcher) - broker_fetcher.sent_at_ns >= wait_ns // 2:
+        broker_fetcher.empty_in_a_row = 0
+        return
+    broker_fetcher.empty_in_a_row += 1
+    if broker_fetcher.empty_in_a_row >= EMPTY_IN_A_ROW_MAX:
+        broker_fetcher.retry_at_ns = _now_ns(fetcher) + min(wait_ns // 2, <int64_t>EMPTY_PAUSE_NS_MAX)
 
 
 cdef void _back_off_unanswered(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
@@ -493,6 +512,7 @@ cdef void fetcher_on_leader_changed(void* owner, Partition* partition) noexcept 
     cdef FetchPosition* position = <FetchPosition*>partition.inbound
     if position != NULL:
         position.metadata_at_ns = 0
+        position.metadata_attempts = 0
         if position.state == FETCH_BACKING_OFF and not position.damaged_in_a_row:
             position.state = FETCH_FETCHING
         _changed(<Fetcher*>owner)

@@ -38,6 +38,7 @@ cdef struct FramePool:
     int32_t frames_alive                   # atomic
     int64_t held_bytes                     # atomic; fetched batches that only the application still holds
     int32_t is_orphan                      # the client is gone; the last frame frees the pool
+    int32_t is_forked                      # in a child: a thread that is not there may hold the lock
 
 cdef struct FrameReader:
     size_t length_max                      # frames longer than this are refused

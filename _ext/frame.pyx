@@ -84,7 +84,7 @@ cdef void frame_release(Frame* frame) noexcept nogil:
     cdef bint kept = False
     if add32(&frame.references, -1) != 0:
         return
-    if frame.size_class < FRAME_CLASS_COUNT:
+    if frame.size_class < FRAME_CLASS_COUNT and not pool.is_forked:
         acquire_nogil(&pool.lock)
         if not pool.is_orphan and pool.free_bytes + frame.capacity_bytes <= pool.free_bytes_max:
             frame.next = pool.free[frame.size_class]

@@ -156,6 +156,32 @@ def test_a_partition_that_the_answer_leaves_out_is_asked_for_again(
         assert broker.fetched[3].arrived_at - broker.fetched[0].answered_at >= 0.25
 
 
+def test_a_broker_that_answers_nothing_at_once_is_not_asked_in_a_circle(
+    make_consumer: MakeConsumer,
+) -> None:
+    with FetchBroker() as broker:
+        broker.put("t", 0, *batches_of([3]))
+        broker.script_fetches(*[FetchReply(records={PLACE: b""})] * 14)
+        consumer = make_consumer(broker, fetch_wait_max_ms=200)
+        consumer.assign([TopicPartition("t", 0, 0)])
+        assert values(read(consumer, 3)) == numbered(0, 3)
+        # The first eight may come as fast as they like, each of the next six waits half of 200 ms.
+        spent_s = broker.fetched[14].arrived_at - broker.fetched[8].answered_at
+        assert spent_s >= 0.5
+
+
+def test_nothing_but_old_batches_is_not_asked_for_in_a_circle(make_consumer: MakeConsumer) -> None:
+    old, new = batches_of([3, 3])
+    with FetchBroker() as broker:
+        broker.put("t", 0, old, new)
+        broker.script_fetches(*[FetchReply(records={PLACE: old})] * 3)
+        consumer = make_consumer(broker, fetch_error_backoff_ms=100)
+        consumer.assign([TopicPartition("t", 0, 3)])
+        assert values(read(consumer, 3)) == numbered(3, 3)
+        assert broker.fetched[3].arrived_at - broker.fetched[0].answered_at >= 0.25
+        assert consumer.counters()["batches_skipped"] == 3
+
+
 # --- damage --------------------------------------------------------------------
 
 
