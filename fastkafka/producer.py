@@ -15,7 +15,7 @@ from typing import Any
 
 from fastkafka._core.producer_core import ProducerCore
 from fastkafka.config import resolve
-from fastkafka.errors import KafkaError
+from fastkafka.errors import ClosedError, KafkaError
 from fastkafka.types import ClusterMetadata
 
 
@@ -95,6 +95,10 @@ class Producer(ProducerCore):
         if getattr(self, "_is_closed", True):
             return
         self._is_closed = True
+        try:
+            self.raise_if_closed()
+        except ClosedError:
+            return  # a forked child has neither the threads nor the records of its parent
         unsent = len(self)
         self._control.stop()
         self.stop()
