@@ -61,7 +61,7 @@ interop: build   ## tests against real Apache Kafka and foreign clients (Java 17
 	@$(PYTEST) $(wildcard tests/interop tests/chaos)
 
 bench: build     ## one million records in and out of the embedded broker, verified, with figures
-	@PYTHONPATH=. $(PY) -m fastkafka.cli.bench roundtrip --num-records 1000000 --record-size 100
+	@$(VENV)/bin/fastkafka-bench roundtrip --num-records 1000000 --record-size 100
 
 micro: build     ## micro-benchmarks of single rooms (pytest-benchmark)
 	@$(PYTEST) benchmarks/micro --benchmark-only --benchmark-columns=min,median,ops

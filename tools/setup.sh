@@ -109,6 +109,17 @@ print("\n".join(dict.fromkeys(wanted)))
 PYTHON_END
 }
 
+# The clone itself, as it is: `import fastkafka` and `fastkafka-bench` work from any folder, and a change
+# of a .py file needs no installing. PYTHONPATH still comes first (the sanitised tree relies on it).
+link_clone() {
+    local packages
+    packages=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    pwd > "$packages/fastkafka-clone.pth"
+    printf '#!%s\nfrom fastkafka.cli.bench import run\n\nrun()\n' \
+        "$("$VENV/bin/python" -c 'import sys; print(sys.executable)')" > "$VENV/bin/fastkafka-bench"
+    chmod +x "$VENV/bin/fastkafka-bench"
+}
+
 PYTHON=$(choose_python)
 install_packages
 PYTHON=$(choose_python)
@@ -116,4 +127,5 @@ make_environment
 say "Python packages"
 requirements > "$VENV/requirements.txt"
 "$VENV/bin/python" -m pip install -q --disable-pip-version-check -r "$VENV/requirements.txt"
+link_clone
 touch "$VENV/.stamp"
