@@ -401,6 +401,7 @@ cdef AppendStatus _append_waiting(Accumulator* accumulator, Append* append) noex
     cdef bint keyless
     cdef void** slot
     cdef ProducerBatch* before
+    cdef bint is_new = False
     if not try_acquire(&topic.lock) and not spin_acquire(&topic.lock):
         append.contended = &topic.lock
         return APPEND_LOCKED
@@ -424,9 +425,12 @@ cdef AppendStatus _append_waiting(Accumulator* accumulator, Append* append) noex
         status = _append_open(accumulator, append, <ProducerBatch**>slot, NULL, limit, 0, address)
         if slot[0] != before:
             _push_waiting(topic, <ProducerBatch*>slot[0])
+            is_new = True
         if status == APPEND_OK and append.taken < limit:
             slot[0] = NULL                 # full: the next record opens another
     release(&topic.lock)
+    if is_new:
+        _notify(accumulator)               # it may expire while nothing else moves the I/O thread
     return status
 
 

@@ -5,7 +5,7 @@
 # next: tls and frame below; the handlers of a Request above
 # A broker answers a connection's requests in order, so the head of the flight queue is the only
 # request that the next frame may answer. Anything else closes the connection.
-from libc.errno cimport EINPROGRESS, errno
+from libc.errno cimport ECONNRESET, EINPROGRESS, EPIPE, errno
 from libc.stdint cimport INT64_MAX
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
@@ -260,6 +260,12 @@ cdef void connection_fail(Connection* connection, int error_code, const char* te
         transport.on_closed(transport.owner, connection)
 
 
+cdef void _fail_closed(Connection* connection) noexcept nogil:
+    connection_fail(connection, ERROR_TRANSPORT,
+                    "closed by the broker before it answered: not a Kafka port, or it wants TLS or SASL"
+                    if connection.state < CONNECTION_UP else "closed by the broker")
+
+
 # --- writing ------------------------------------------------------------------------------------
 
 cdef void _stamp(Connection* connection, Request* request) noexcept nogil:
@@ -360,6 +366,9 @@ cdef void _write(Connection* connection) noexcept nogil:
             loop_watch(connection.transport.loop, &connection.source, EPOLLIN | EPOLLOUT)
             return
         if moved < 0:
+            if connection.channel.error_number == ECONNRESET or connection.channel.error_number == EPIPE:
+                _fail_closed(connection)
+                return
             snprintf(text, sizeof(text), "write failed: %s", strerror(connection.channel.error_number))
             connection_fail(connection, ERROR_TRANSPORT, text)
             return
@@ -441,10 +450,8 @@ cdef void _read(Connection* connection) noexcept nogil:
             return
         if status == FRAME_TOO_LARGE:
             _refuse_length(connection)
-        elif status == FRAME_CLOSED:
-            connection_fail(connection, ERROR_TRANSPORT,
-                            "closed by the broker before it answered: not a Kafka port, or it wants TLS or SASL"
-                            if connection.state < CONNECTION_UP else "closed by the broker")
+        elif status == FRAME_CLOSED or connection.channel.error_number == ECONNRESET:
+            _fail_closed(connection)
         else:
             snprintf(text, sizeof(text), "read failed: %s", strerror(connection.channel.error_number))
             connection_fail(connection, ERROR_TRANSPORT, text)

@@ -6,15 +6,18 @@
 # Source: ProduceRequest.json of kafka-clients 4.3.1; test_produce_parity pins it to the table codec.
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from fastkafka._core.buffer cimport Slab
 from fastkafka._core.endian cimport put_int16, put_int32
-from fastkafka._core.topics cimport Topic
+from fastkafka._core.partition_queue cimport PartitionQueue
+from fastkafka._core.topics cimport Partition, Topic
 from fastkafka._core.varint cimport put_unsigned
 
 cdef enum:
     FIXED_BYTES_MAX = 64                   # length, header, transactional id, acks, time-out, topic count, tags
     TOPIC_BYTES_MAX = 24                   # id or name length, partition count, tags; the name comes on top
     PARTITION_BYTES_MAX = 16               # index, length of the records, tags
+    SLABS_GIVEN_MAX = 8
 
 
 cdef struct Writer:
@@ -162,5 +165,73 @@ cdef ProduceRequest* produce_request_new(ProducerBatch** batches, int32_t batche
 cdef void produce_request_free(ProduceRequest* produce) noexcept nogil:
     """Free the request; its batches belong to their queues."""
     free(produce)
+
+
+cdef struct GivenBatch:                    # a batch and all that it points to, for encode_produce_request
+    ProducerBatch batch
+    PartitionQueue queue
+    Partition partition
+    Topic topic
+    Slab slabs[SLABS_GIVEN_MAX]
+
+
+cdef int _give(GivenBatch* given, Topic* topic, int32_t index, list pieces) except -1:
+    cdef Py_ssize_t at
+    cdef bytes piece
+    given.partition.index = index
+    given.queue.partition = &given.partition
+    given.batch.queue = &given.queue
+    given.batch.topic = topic
+    given.batch.slabs = &given.slabs[0]
+    for at in range(len(pieces)):
+        piece = pieces[at]
+        given.slabs[at].data = PyBytes_AS_STRING(piece)
+        given.slabs[at].used_bytes = <size_t>PyBytes_GET_SIZE(piece)
+        given.slabs[at].next = &given.slabs[at + 1] if at + 1 < len(pieces) else NULL
+        given.batch.wire_bytes += given.slabs[at].used_bytes
+    return 0
+
+
+cdef bytes _joined(ProduceRequest* produce):
+    cdef int at
+    return b"".join([(<char*>produce.request.parts[at].iov_base)[:produce.request.parts[at].iov_len]
+                     for at in range(produce.request.part_count)])
+
+
+def encode_produce_request(int version, int acks, int timeout_ms, bytes client_id, list topics):
+    """Return a Produce request with correlation id 0, without its length; for tests.
+
+    Args: topics: [(name (bytes), topic_id (16 bytes), [(partition, [the pieces of a batch (bytes)])])],
+          at most 8 pieces each
+    """
+    cdef ProduceRequest* produce
+    cdef list flat = [(name, topic_id, index, pieces) for name, topic_id, rows in topics for index, pieces in rows]
+    cdef Py_ssize_t at, count = len(flat)
+    cdef GivenBatch* given = <GivenBatch*>calloc(count + 1, sizeof(GivenBatch))
+    cdef ProducerBatch** batches = <ProducerBatch**>calloc(count + 1, sizeof(ProducerBatch*))
+    cdef Topic* topic = NULL
+    try:
+        if given == NULL or batches == NULL:
+            raise MemoryError
+        for at, (name, topic_id, index, pieces) in enumerate(flat):
+            if at == 0 or flat[at - 1][0] != name:
+                topic = &given[at].topic
+                topic.name = PyBytes_AS_STRING(name)
+                topic.name_bytes = <int16_t>PyBytes_GET_SIZE(name)
+                memcpy(topic.topic_id, PyBytes_AS_STRING(topic_id), 16)
+            _give(&given[at], topic, index, pieces)
+            batches[at] = &given[at].batch
+        produce = produce_request_new(batches, <int32_t>count, <int16_t>version, <int16_t>acks, timeout_ms,
+                                      PyBytes_AS_STRING(client_id), <int32_t>PyBytes_GET_SIZE(client_id))
+        if produce == NULL:
+            raise MemoryError
+        try:
+            put_int32(produce.request.head + 8, 0)
+            return _joined(produce)[4:]
+        finally:
+            produce_request_free(produce)
+    finally:
+        free(given)
+        free(batches)
 
 include "faces/produce_request.pxi"

@@ -214,7 +214,7 @@ cdef int produce_response_read(const char* data, size_t bytes, int16_t version, 
 cdef void _collect_answer(void* owner, const PartitionAnswer* answer) noexcept nogil:
     with gil:
         (<list>owner).append({
-            "name": None if answer.topic_name == NULL else answer.topic_name[:answer.topic_name_bytes].decode(),
+            "name": None if answer.topic_name == NULL else answer.topic_name[:answer.topic_name_bytes].decode("utf-8", "replace"),
             "topic_id": answer.topic_id[:16],
             "index": answer.partition,
             "error_code": answer.error_code,
@@ -222,14 +222,14 @@ cdef void _collect_answer(void* owner, const PartitionAnswer* answer) noexcept n
             "log_append_time_ms": answer.log_append_time_ms,
             "log_start_offset": answer.log_start_offset,
             "error_message": None if answer.error_message == NULL
-            else answer.error_message[:answer.error_message_bytes].decode(),
+            else answer.error_message[:answer.error_message_bytes].decode("utf-8", "replace"),
             "current_leader": (answer.leader_id, answer.leader_epoch),
         })
 
 
 cdef void _collect_endpoint(void* owner, const NodeEndpoint* endpoint) noexcept nogil:
     with gil:
-        (<list>owner).append((endpoint.node_id, endpoint.host[:endpoint.host_bytes].decode(), endpoint.port))
+        (<list>owner).append((endpoint.node_id, endpoint.host[:endpoint.host_bytes].decode("utf-8", "replace"), endpoint.port))
 
 
 def read_produce_response(bytes frame, int16_t version):

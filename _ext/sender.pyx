@@ -7,7 +7,7 @@ from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free, qsort
 from libc.string cimport memcmp, memcpy
 from fastkafka._core.accumulator cimport accumulator_take_activated, accumulator_take_waiting_over
-from fastkafka._core.atomic cimport load32, load64, store32
+from fastkafka._core.atomic cimport load32, load64, load_pointer, store32
 from fastkafka._core.buffer cimport Slab, slab_chain_release, slab_take
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.cluster_view cimport ROLE_PRODUCE, broker_find, view_set_leader
@@ -437,7 +437,7 @@ cdef int64_t sender_tick(void* owner, int64_t now_ns) noexcept nogil:
 
 cdef int64_t _next_wake(Sender* sender) noexcept nogil:
     # Deadlines are judged every 100 ms, but only while there is something that could expire.
-    if sender.accumulator.counters.records_outstanding > 0 or sender.active != NULL:
+    if load_pointer(<void**>&sender.accumulator.oldest) != NULL or sender.active != NULL:
         return min(sender.next_look_ns, sender.next_expiry_ns)
     return sender.next_look_ns
 

@@ -118,6 +118,8 @@ class ScriptedBroker:
         self.producer_ids_given = 0
         self.connections_accepted = 0
         self.on_produce: Callable[[Produced], Reply | None] = lambda produced: None
+        # Takes and returns the frame of an answer that is not to Produce.
+        self.on_answer: Callable[[int, bytes], bytes] = lambda api_key, frame: frame
         self.failures: list[BaseException] = []
         self._script: deque[Reply] = deque()
         self._changed = threading.Condition()
@@ -153,6 +155,11 @@ class ScriptedBroker:
         self._ports[node_id] = listener.getsockname()[1]
         self._listeners[node_id] = listener
         self._begin(self._accept, node_id, listener)
+
+    def listen_on(self, node_id: int, port: int) -> None:
+        """Start a node on a port that the test chose."""
+        self._ports[node_id] = port
+        self.start_node(node_id)
 
     def stop_node(self, node_id: int) -> None:
         """Close a node's port and connections."""
@@ -318,7 +325,7 @@ class ScriptedBroker:
         with self._changed:
             body = answers[request.api_key](request)
             self._changed.notify_all()
-        self._send(sock, self._encode(request, body))
+        self._send(sock, self.on_answer(request.api_key, self._encode(request, body)))
         return True
 
     @staticmethod
