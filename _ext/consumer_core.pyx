@@ -152,8 +152,8 @@ cdef class ConsumerCore(ClientCore):
     cdef void let_go_of_all(self) noexcept:
         cdef FetchedBatch* batch = self.taken
         cdef FetchedBatch* following
-        cdef int turn
-        for turn in range(2):
+        cdef int _turn
+        for _turn in range(2):
             while batch != NULL:
                 following = batch.next
                 fetcher_give_room(self.fetcher, batch.position, batch.queued_bytes)

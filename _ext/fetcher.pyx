@@ -268,7 +268,7 @@ cdef void _add_target(BrokerFetcher* broker_fetcher, FetchPosition* position) no
 cdef void _collect_targets(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     """List what to ask this broker for, beginning with another partition every time."""
     cdef FetchPosition* position = fetcher.positions
-    cdef int32_t index, skipped = 0
+    cdef int32_t _index, skipped = 0
     broker_fetcher.target_count = 0
     if not _reserve_targets(broker_fetcher, fetcher.position_count):
         return
@@ -276,7 +276,7 @@ cdef void _collect_targets(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noex
     while position != NULL and skipped < broker_fetcher.first_target:
         position = position.next
         skipped += 1
-    for index in range(fetcher.position_count):
+    for _index in range(fetcher.position_count):
         if position == NULL:
             position = fetcher.positions
         if _may_be_fetched(fetcher, position) and _leader(fetcher, position) == broker_fetcher.broker:

@@ -356,10 +356,10 @@ cdef int messages_extend(list messages, object topic, FetchedBatch* batch, int32
     """
     cdef Message message
     cdef RecordEntry* entry = batch.entries + batch.entry_index
-    cdef int32_t index, made = 0
+    cdef int32_t _index, made = 0
     pin_retain(&batch.pin, count)
     try:
-        for index in range(count):
+        for _index in range(count):
             message = _blank(topic)
             message.batch = batch
             message.entry = entry

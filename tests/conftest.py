@@ -15,8 +15,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tools.kafka_cluster import KafkaCluster, missing_requirement
+
+# Timing never decides a test: no deadline per example, no complaint about a busy machine.
+settings.register_profile(
+    "project", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = os.environ.get("FASTKAFKA_REQUIRE_KAFKA") == "1"
