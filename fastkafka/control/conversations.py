@@ -290,9 +290,16 @@ class Conversations:
             )
         return version
 
-    async def _answer_of(self, submission_id: int, what: str) -> bytes:
+    def _expect(self, submission_id: int) -> asyncio.Future[bytes]:
         waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[submission_id] = waiter
+        return waiter
+
+    async def _answer_of(
+        self, submission_id: int, what: str, waiter: asyncio.Future[bytes] | None = None
+    ) -> bytes:
+        if waiter is None:
+            waiter = self._expect(submission_id)
         try:
             return await waiter
         except KafkaException as exception:
@@ -318,12 +325,16 @@ class Conversations:
         frame = protocol.encode_request(_API_VERSIONS.key, 0, 0, self._client_id, {})
         submission_id = self._core().submit(node_id, ROLE_CONTROL, frame, self._timeout_ms)
         self._knocks[node_id] = submission_id
-        self._tasks.begin(self._see_who_opens(node_id, submission_id))
+        # Expected from now on: the I/O thread may have failed it before the task begins.
+        waiter = self._expect(submission_id)
+        self._tasks.begin(self._see_who_opens(node_id, submission_id, waiter))
 
-    async def _see_who_opens(self, node_id: int, submission_id: int) -> None:
+    async def _see_who_opens(
+        self, node_id: int, submission_id: int, waiter: asyncio.Future[bytes]
+    ) -> None:
         """Wait until a knock is answered; on_up has told the waiters by then."""
         try:
-            await self._answer_of(submission_id, "connection")
+            await self._answer_of(submission_id, "connection", waiter)
         except KafkaException as exception:
             # The disconnect that comes with a failure says more than the failure of the request.
             await asyncio.sleep(_DISCONNECT_PATIENCE_S)

@@ -45,6 +45,20 @@ def only(core, api_name, low, high):
 # handshakes
 
 
+def test_knock_that_fails_before_its_task_begins_is_not_lost(core):
+    with driven(core) as rooms:
+        conversations = rooms.control.conversations
+
+        def submit(node_id, role, frame, timeout_ms):
+            loop = asyncio.get_running_loop()
+            loop.call_soon(conversations.on_failed, 7, KafkaError._TRANSPORT, "refused")
+            return 7
+
+        core.submit = submit
+        with pytest.raises(TransportError):
+            rooms.run(conversations.versions_of(-1))
+
+
 def test_handshake_tells_who_we_are_and_gives_the_core_the_versions(core):
     with driven(core, client_software_version="9.9") as rooms:
         rooms.run(rooms.control.conversations.versions_of(-1))
