@@ -261,9 +261,9 @@ cdef class RecordBatchBuilder:
         record.key, record.key_bytes = NULL, -1
         record.value, record.value_bytes = NULL, -1
         if key is not None:
-            record.key, record.key_bytes = <bytes>key, <int32_t>len(<bytes>key)
+            record.key, record.key_bytes = <bytes?>key, <int32_t>len(<bytes>key)
         if value is not None:
-            record.value, record.value_bytes = <bytes>value, <int32_t>len(<bytes>value)
+            record.value, record.value_bytes = <bytes?>value, <int32_t>len(<bytes>value)
         record.timestamp_ms = timestamp_ms
         record.headers_count = <int32_t>len(headers)
         record.headers = <HeaderInput*>malloc(sizeof(HeaderInput) * (len(headers) + 1))
@@ -274,7 +274,7 @@ cdef class RecordBatchBuilder:
                 record.headers[index].key, record.headers[index].key_bytes = raw, <int32_t>len(raw)
                 record.headers[index].value, record.headers[index].value_bytes = NULL, -1
                 if content is not None:
-                    record.headers[index].value = <bytes>content
+                    record.headers[index].value = <bytes?>content
                     record.headers[index].value_bytes = <int32_t>len(<bytes>content)
             record.headers_bytes = <int32_t>headers_encoded_bytes(record.headers, record.headers_count)
             self._encode(&record)
