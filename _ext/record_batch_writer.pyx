@@ -251,19 +251,19 @@ cdef class RecordBatchBuilder:
             batch_free(self.batch, &self.pool)
         slab_pool_destroy(&self.pool)
 
-    def append(self, key=None, value=None, headers=(), int64_t timestamp_ms=0):
+    def append(self, bytes key=None, bytes value=None, headers=(), int64_t timestamp_ms=0):
         """Append a record: key and value are bytes or None, headers a sequence of (str, bytes or None)."""
         cdef RecordInput record
         cdef list kept = []
-        cdef bytes raw
+        cdef bytes raw, raw_content
         record.encoded_headers = NULL
         record.callback = NULL
         record.key, record.key_bytes = NULL, -1
         record.value, record.value_bytes = NULL, -1
         if key is not None:
-            record.key, record.key_bytes = <bytes?>key, <int32_t>len(<bytes>key)
+            record.key, record.key_bytes = key, <int32_t>len(key)
         if value is not None:
-            record.value, record.value_bytes = <bytes?>value, <int32_t>len(<bytes>value)
+            record.value, record.value_bytes = value, <int32_t>len(value)
         record.timestamp_ms = timestamp_ms
         record.headers_count = <int32_t>len(headers)
         record.headers = <HeaderInput*>malloc(sizeof(HeaderInput) * (len(headers) + 1))
@@ -274,8 +274,9 @@ cdef class RecordBatchBuilder:
                 record.headers[index].key, record.headers[index].key_bytes = raw, <int32_t>len(raw)
                 record.headers[index].value, record.headers[index].value_bytes = NULL, -1
                 if content is not None:
-                    record.headers[index].value = <bytes?>content
-                    record.headers[index].value_bytes = <int32_t>len(<bytes>content)
+                    raw_content = content
+                    record.headers[index].value = raw_content
+                    record.headers[index].value_bytes = <int32_t>len(raw_content)
             record.headers_bytes = <int32_t>headers_encoded_bytes(record.headers, record.headers_count)
             self._encode(&record)
         finally:
