@@ -47,6 +47,8 @@ cdef bint sequences_ready(ProducerIdentity* identity, PartitionQueue* queue) noe
     queue.producer_id = identity.producer_id
     queue.producer_epoch = identity.producer_epoch
     queue.next_sequence = 0
+    # A leader that has nothing of this id yet accepts any first sequence (rule 2).
+    queue.proven_leader_id = -1
     return True
 
 

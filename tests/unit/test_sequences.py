@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from fastkafka.types import Outcome
-from tests.scripted.broker import Reply, ScriptedBroker
+from tests.scripted.broker import Produced, Reply, ScriptedBroker
 from tests.scripted.client import (
     FLUSH_S,
     ONE_RECORD_BATCHES,
@@ -170,6 +170,32 @@ def test_used_up_epoch_brings_a_new_producer_id() -> None:
         assert restarted.identity[1:] == (0, 0)
         assert broker.producer_ids_given == 2
         assert broker.log().values == [b"proof", b"restarts"]
+
+
+def test_new_producer_id_has_one_batch_in_flight_until_its_first_success() -> None:
+    """The leader has no state of the new id, and would accept the second batch before the first."""
+    with ScriptedBroker(first_epoch=32767) as broker:
+        with make_producer(broker, **ONE_RECORD_BATCHES) as producer:
+            prove(producer)
+            gate = threading.Event()
+            broker.script(Reply(after=gate, errors=OUT_OF_ORDER))
+            values = [b"%d" % number for number in range(12)]
+            for value in values:
+                producer.produce("t", value)
+            broker.until_produced(6)
+            refused: list[bytes] = []
+
+            def on_produce(one: Produced) -> Reply | None:
+                if broker.producer_ids_given == 2 and not refused:
+                    refused.append(one.batch.data)
+                    return Reply(errors=NOT_ENOUGH_REPLICAS)
+                return None
+
+            broker.on_produce = on_produce
+            gate.set()
+            assert producer.flush(FLUSH_S) == 0
+            assert broker.producer_ids_given == 2
+            assert broker.log().values == [b"proof", *values]
 
 
 @pytest.mark.parametrize("error_code", [INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER_ID, OUT_OF_ORDER])
