@@ -10,13 +10,17 @@ cdef enum:
     SLAB_CLASS_COUNT = 4          # 4 KiB, 16 KiB, 64 KiB, 256 KiB
     SLAB_CLASS_BYTES_MIN = 4096
     SLAB_CLASS_DEFAULT = 2        # 64 KiB
+    ARENA_SLABS = 16              # 1 MiB of 64 KiB slabs
+    ARENAS_FROM_BYTES = 4194304   # a client that holds so much gets its slabs by arenas
     SLAB_CLASS_SINGLE = 255       # one large record, freed at once
 
 cdef struct Slab:
     Slab* next
+    Slab* next_arena              # of an arena's first slab
     size_t capacity_bytes         # of `data`
     size_t used_bytes
     uint8_t size_class
+    uint8_t in_arena              # part of a mapping: never freed alone
     uint8_t from_reserve          # charged to the sender's reserve, not to the bound
     char* data
 
@@ -27,6 +31,7 @@ cdef struct SlabPool:
     int64_t charged_bytes         # atomic; in use, by class capacity
     int64_t reserve_bytes         # atomic; what the sender itself needs
     int64_t allocated_bytes       # atomic; charged and free together
+    Slab* arenas                  # lock; whole mappings, by their first slabs
     int32_t somebody_waits        # atomic; set by whoever found the pool full
     Signal memory_free            # raised when memory came back after somebody found the pool full
 

@@ -10,9 +10,14 @@ from fastkafka._core.fetched_records cimport FetchedBatch
 from fastkafka._core.fetcher cimport Fetcher
 from fastkafka._core.message cimport Message
 
+cdef enum:
+    RECENT_BATCHES = 8
+
 cdef class ConsumerCore(ClientCore):
     cdef Fetcher* fetcher
     cdef FetchPosition* positions_made
+    cdef FetchedBatch* recent[RECENT_BATCHES]   # returned whole, in large frames, with Messages alive
+    cdef int recent_next
     cdef FetchedBatch* taken              # from the queue, in order; the first is being returned
     cdef dict positions                   # (topic, partition) -> FetchPosition* as int
     cdef list unreturned                  # Messages of a call that Ctrl-C ended; the next call returns them
@@ -27,6 +32,8 @@ cdef class ConsumerCore(ClientCore):
     cdef int drop_overtaken(self) except -1
     cdef FetchedBatch* next_batch(self) noexcept
     cdef void finish_batch(self) noexcept
+    cdef void remember(self, FetchedBatch* batch) noexcept
+    cdef void forget_recent(self) noexcept
     cdef int fill(self, list messages, Py_ssize_t limit) except -1
     cdef Message next_message(self)
     cdef Message take_event(self)

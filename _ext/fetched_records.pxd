@@ -13,7 +13,7 @@ from fastkafka._core.pin cimport Pin
 from fastkafka._core.record_batch_reader cimport BatchHeader, RecordEntry
 
 cdef enum:
-    FRAME_PINNED_BYTES_MAX = 1048576      # records of larger frames are copied out
+    FRAME_PINNED_BYTES_MAX = 1048576      # batches of larger frames are moved out when Messages live on
     EVENT_TEXT_BYTES = 240
 
 cdef struct UndecodedBatch:
@@ -35,7 +35,7 @@ cdef struct FetchedBatch:
     FetchPosition* position               # while the client lives
     int32_t application_generation
     Frame* block                          # the memory of this struct, its entries and its copied records
-    Frame* frame                          # the receive buffer, when records are slices of it
+    Frame* frame                          # the receive buffer that records are slices of, or a copy of them
     const char* records
     int32_t records_bytes
     RecordEntry* entries
@@ -73,6 +73,8 @@ cdef FetchedBatch* fetched_event(FramePool* pool, FetchPosition* position, int32
 cdef void fetched_push(FetchedQueue* queue, FetchedBatch* batch) noexcept nogil
 cdef void fetched_tell(FetchedQueue* queue) noexcept nogil
 cdef FetchedBatch* fetched_take_all(FetchedQueue* queue) noexcept nogil
+cdef bint fetched_pins_much(FetchedBatch* batch) noexcept nogil
+cdef void fetched_move_out(FetchedBatch* batch) noexcept nogil
 cdef void fetched_let_go(FetchedBatch* batch) noexcept nogil
 cdef void decoder_free(BatchDecoder* decoder) noexcept nogil
 

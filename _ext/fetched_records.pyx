@@ -7,16 +7,15 @@
 # what fits into it. The pool outlives the client while a Message pins a batch.
 from fastkafka.errors import NotYetImplemented
 
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset
 from fastkafka._core.atomic cimport add64, load32
 from fastkafka._core.buffer cimport bytes_free
 from fastkafka._core.compression cimport CODEC_NONE, decompressor_free
-from fastkafka._core.crc32c cimport crc32c_extend
 from fastkafka._core.frame cimport frame_new, frame_release, frame_retain
 from fastkafka._core.layout cimport (
-    ATTRIBUTES_AT, COMPRESSION_MASK, RECORD_BATCH_HEADER_BYTES, RECORD_BYTES_MIN, TIMESTAMP_TYPE_BIT,
+    COMPRESSION_MASK, RECORD_BATCH_HEADER_BYTES, RECORD_BYTES_MIN, TIMESTAMP_TYPE_BIT,
 )
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise
 from fastkafka._core.pin cimport pin_release
@@ -27,7 +26,6 @@ from fastkafka._core.record_batch_reader cimport (
 cdef enum:
     TIMESTAMP_CREATE_TIME = 1
     TIMESTAMP_LOG_APPEND_TIME = 2
-    COPY_PIECE_BYTES = 16384              # half of a first-level cache
 
 
 cdef void _free(Pin* pin) noexcept nogil:
@@ -72,44 +70,22 @@ cdef FetchedBatch* fetched_event(FramePool* pool, FetchPosition* position, int32
     return batch
 
 
-cdef bint _copy_checked(const char* data, char* copy, size_t bytes, uint32_t crc, uint32_t expected, bint check) noexcept nogil:
-    """Copy the records while the CRC has each piece in the cache; False when the CRC is another."""
-    cdef size_t piece_bytes
-    while bytes > 0:
-        piece_bytes = min(bytes, <size_t>COPY_PIECE_BYTES)
-        if check:
-            crc = crc32c_extend(crc, data, piece_bytes)
-        memcpy(copy, data, piece_bytes)
-        data += piece_bytes
-        copy += piece_bytes
-        bytes -= piece_bytes
-    return not check or crc == expected
-
-
 cdef int _decode_plain(BatchDecoder* decoder, UndecodedBatch* undecoded, FetchedBatch** out) noexcept nogil:
-    """Take records that are not compressed: slices of the frame, or a copy out of a large one."""
+    """Take records that are not compressed: slices of the frame, which the batch keeps."""
     cdef BatchHeader* header = &undecoded.header
-    cdef const char* records = undecoded.data + RECORD_BATCH_HEADER_BYTES
     cdef size_t bytes = <size_t>(header.batch_bytes - RECORD_BATCH_HEADER_BYTES)
-    cdef bint is_copied = undecoded.frame.bytes > FRAME_PINNED_BYTES_MAX
     cdef FetchedBatch* batch
-    cdef uint32_t crc
     if <size_t>header.records_count > bytes // RECORD_BYTES_MIN:
         return BATCH_DAMAGED
-    if decoder.check_crcs and not is_copied and not batch_crc_matches(undecoded.data, header):
+    if decoder.check_crcs and not batch_crc_matches(undecoded.data, header):
         return BATCH_CRC_MISMATCH
-    batch = out[0] = _new(decoder.pool, undecoded.position, header.records_count, bytes if is_copied else 0)
+    batch = out[0] = _new(decoder.pool, undecoded.position, header.records_count, 0)
     if batch == NULL:
         return BATCH_NO_MEMORY
+    frame_retain(undecoded.frame)
+    batch.frame = undecoded.frame
+    batch.records = undecoded.data + RECORD_BATCH_HEADER_BYTES
     batch.records_bytes = <int32_t>bytes
-    if is_copied:
-        crc = crc32c_extend(0, undecoded.data + ATTRIBUTES_AT, RECORD_BATCH_HEADER_BYTES - ATTRIBUTES_AT)
-        if not _copy_checked(records, <char*>batch.records, bytes, crc, header.crc, decoder.check_crcs):
-            return BATCH_CRC_MISMATCH
-    else:
-        frame_retain(undecoded.frame)
-        batch.frame = undecoded.frame
-        batch.records = records
     return records_read(header, batch.records, bytes, batch.entries)
 
 
@@ -148,7 +124,7 @@ cdef int fetched_decode(BatchDecoder* decoder, UndecodedBatch* undecoded, Fetche
 
     Returns: BATCH_OK with a new FetchedBatch (without records when it is left out), or what is wrong
     Thread:  I/O
-    Cost:    per byte the CRC and, over 1 MiB frames or compressed, one copy; per record about 15 ns
+    Cost:    per byte the CRC and, when compressed, one copy; per record about 15 ns
     """
     cdef BatchHeader* header = &undecoded.header
     cdef FetchedBatch* batch = NULL
@@ -205,6 +181,26 @@ cdef FetchedBatch* fetched_take_all(FetchedQueue* queue) noexcept nogil:
     queue.head = queue.tail = NULL
     release(&queue.lock)
     return head
+
+
+cdef bint fetched_pins_much(FetchedBatch* batch) noexcept nogil:
+    """Say whether a Message that lives on would keep far more than its batch: a large frame with others in it."""
+    return (batch.frame != NULL and batch.frame.bytes > FRAME_PINNED_BYTES_MAX
+            and load32(&batch.pin.references) > 1)
+
+
+cdef void fetched_move_out(FetchedBatch* batch) noexcept nogil:
+    """Give the batch its own copy of its records, and let the frame go.
+
+    Thread: the one with the GIL, which every reader of a published batch holds too
+    """
+    cdef Frame* copy = frame_new(batch.block.pool, <size_t>batch.records_bytes)
+    if copy == NULL:
+        return                            # the frame stays: more memory is used, nothing is wrong
+    memcpy(copy.data, batch.records, <size_t>batch.records_bytes)
+    batch.records = copy.data
+    frame_release(batch.frame)
+    batch.frame = copy
 
 
 cdef void fetched_let_go(FetchedBatch* batch) noexcept nogil:

@@ -12,9 +12,12 @@ cdef extern from * nogil:
     #include <stddef.h>
     static inline uint64_t fk_zigzag(int64_t v) { return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63); }
     static inline int fk_unsigned_size(uint64_t v) {
-        return (70 - __builtin_clzll(v | 1)) / 7;
+        /* nearly all numbers of a record take one or two bytes, and a branch is cheaper than a division */
+        return v < 0x80 ? 1 : v < 0x4000 ? 2 : (70 - __builtin_clzll(v)) / 7;
     }
     static inline char* fk_put_unsigned(char* p, uint64_t v) {
+        if (v < 0x80) { *p = (char)v; return p + 1; }
+        if (v < 0x4000) { p[0] = (char)(v | 0x80); p[1] = (char)(v >> 7); return p + 2; }
         while (v > 0x7f) { *p++ = (char)(v | 0x80); v >>= 7; }
         *p++ = (char)v;
         return p;
