@@ -549,7 +549,7 @@ cdef void _place_record(Accumulator* accumulator, Append* append, PartitionTable
 cdef void _place_orphan(Accumulator* accumulator, Append* append) noexcept nogil:
     """Collect a record whose explicit partition the topic does not have; delivery fails it."""
     cdef ProducerBatch* batch = NULL
-    _append_open(accumulator, append, &batch, NULL, 1, 0, KEYLESS)
+    _append_open(accumulator, append, &batch, NULL, 1, 0, append.partition)
     if batch != NULL:
         batch.next = accumulator.orphans
         accumulator.orphans = batch

@@ -206,6 +206,8 @@ cdef class ReportingCore(ClientCore):
             add64_relaxed(&self.state.counters.reports_outstanding, -1)
             if call is not None and is_wanted:
                 served += 1
+                if batch.addresses != NULL:
+                    partition = batch.addresses[self.serving_index - 1]    # it never got beyond its wish
                 self._report(batch, &encoded, self.serving_index - 1, topic, partition, error, latency, call)
         self.serving_batch = NULL
         accumulator_served(&self.accumulator, batch)

@@ -353,6 +353,7 @@ def test_partition_out_of_range_fails_at_once_or_once_it_is_known() -> None:
             b"fine": Outcome.DELIVERED,
         }
         assert {report.error_code for report in reports} == {0, KafkaError._UNKNOWN_PARTITION}
+        assert {report.partition for report in reports} == {7, 1}
         with pytest.raises(KafkaException, match="topic t has no partition 7: it has 2") as caught:
             producer.produce("t", b"known now", partition=7)
         assert caught.value.args[0].code() == KafkaError._UNKNOWN_PARTITION
@@ -394,7 +395,9 @@ def test_waiting_records_expire_by_delivery_timeout() -> None:
         broker.hidden.add("t")
         producer.produce("t", b"keyless", on_delivery=reports)
         producer.produce("t", b"keyed", key=b"k", on_delivery=reports)
+        producer.produce("t", b"explicit", partition=3, on_delivery=reports)
         assert producer.flush(FLUSH_S) == 0
+        assert [report.partition for report in reports] == [None, None, 3]
         assert {(report.outcome, report.error_code) for report in reports} == {
             (Outcome.NOT_WRITTEN, KafkaError._MSG_TIMED_OUT)
         }
