@@ -18,6 +18,9 @@ cdef enum:
     # What is read ahead at first. More is only slower while the application keeps up: each queued
     # megabyte is memory that was not touched before, and that no cache holds when it is returned.
     BOUND_BYTES_FIRST = 8388608
+    # What one response may hold at first, just below a size of receive buffers: responses of one size
+    # come back to the same few buffers, and pages that were touched once are never given back.
+    RESPONSE_BYTES_FIRST = 4128768
     RAN_DRY_MAX = 8                       # times that make it grow: once may be chance
 
 cdef struct FetchSettings:
