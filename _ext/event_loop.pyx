@@ -160,6 +160,9 @@ cdef void* _main(void* argument) noexcept nogil:
     cdef uint64_t count
     while not load32(&loop.stopping):
         ready = epoll_wait(loop.epoll_fd, events, EVENTS_PER_PASS, timeout_ms)
+        if ready < 0:
+            # SIGSTOP and SIGCONT interrupt it: what came meanwhile is read before a deadline is judged.
+            ready = epoll_wait(loop.epoll_fd, events, EVENTS_PER_PASS, 0)
         store32(&loop.sleeping, 0)
         work_seen = load32(&loop.work)
         loop.now_ns = monotonic_ns()

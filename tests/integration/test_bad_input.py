@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import subprocess
 import sys
@@ -433,3 +434,39 @@ def test_import_starts_no_thread_and_no_third_party_package() -> None:
     assert done.stdout == "1 False\n", done.stderr
     assert Producer is not None
     assert QUICK
+
+
+def test_process_that_was_stopped_judges_no_deadline_before_it_has_read() -> None:
+    """After SIGSTOP the answers lie in the socket: nothing is timed out, nothing sent twice."""
+    text = """
+        import os, signal, sys
+        from tests.scripted.client import make_producer, prove
+        producer = make_producer(sys.argv[1], **{"socket.timeout.ms": 500})
+        prove(producer)
+        producer.produce("t", b"sent before the stop")
+        producer.poll(0.05)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        assert producer.flush(10) == 0
+        counters = producer.counters()
+        print(counters["request_timeouts"], counters["records_retried"], counters["disconnects"])
+        producer.close()
+    """
+    gate = threading.Event()
+    with ScriptedBroker() as broker:
+        broker.script(Reply(), Reply(after=gate))
+        child = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(text), broker.bootstrap_servers],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        broker.until_produced(2)
+        stopped = Path(f"/proc/{child.pid}/stat")
+        broker.until(lambda: stopped.read_text().rpartition(")")[2].split()[0] == "T", "the stop")
+        gate.set()
+        broker.until(lambda: broker.produced[1].is_answered, "the answer")
+        time.sleep(0.7)  # not synchronisation: the time-out has to pass while the process stands
+        child.send_signal(signal.SIGCONT)
+        output, _ = child.communicate(timeout=30)
+        assert output == "0 0 0\n"
+        assert len(broker.produced) == 2

@@ -112,6 +112,8 @@ class ScriptedBroker:
         self.topic_ids = {name: uuid.uuid4().bytes for name in self.topics}
         self.leaders: dict[Place, tuple[int, int]] = {}  # where not node 1 with epoch 0
         self.hidden: set[str] = set()  # topics that metadata does not know (yet)
+        self.topic_errors: dict[str, int] = {}  # what metadata says of a topic instead
+        self.producer_id_error = 0
         self.logs: dict[Place, PartitionLog] = defaultdict(PartitionLog)
         self.produced: list[Produced] = []
         self.metadata_requests = 0
@@ -348,6 +350,8 @@ class ScriptedBroker:
         return {"error_code": 0, "api_keys": rows}
 
     def _init_producer_id(self, request: protocol.Request) -> dict[str, Any]:
+        if self.producer_id_error:
+            return {"error_code": self.producer_id_error}
         self.producer_ids_given += 1
         epoch = self.first_epoch if self.producer_ids_given == 1 else 0
         return {
@@ -372,6 +376,8 @@ class ScriptedBroker:
         }
 
     def _topic_row(self, name: str, version: int) -> dict[str, Any]:
+        if name in self.topic_errors:
+            return {"error_code": self.topic_errors[name], "name": name, "partitions": []}
         if name not in self.topics or name in self.hidden:
             return {"error_code": UNKNOWN_TOPIC_OR_PARTITION, "name": name, "partitions": []}
         rows = []

@@ -388,6 +388,35 @@ def test_topic_that_failed_is_asked_for_again_by_the_next_record() -> None:
         assert reports.outcomes == {b"a": Outcome.NOT_WRITTEN, b"b": Outcome.DELIVERED}
 
 
+def test_topic_that_may_not_be_used_fails_at_once() -> None:
+    reports = Reports()
+    with ScriptedBroker() as broker, make_producer(broker) as producer:
+        broker.topic_errors["t"] = KafkaError.TOPIC_AUTHORIZATION_FAILED
+        producer.produce("t", b"no", on_delivery=reports)
+        poll_until(producer, lambda: len(reports) == 1, "the report")
+        broker.topic_errors.clear()
+        producer.produce("t", b"yes", on_delivery=reports)
+        assert producer.flush(FLUSH_S) == 0
+        assert [(report.outcome, report.error_code) for report in reports] == [
+            (Outcome.NOT_WRITTEN, KafkaError.TOPIC_AUTHORIZATION_FAILED),
+            (Outcome.DELIVERED, 0),
+        ]
+
+
+def test_records_wait_for_a_producer_id_that_is_refused_at_first() -> None:
+    errors: list[KafkaError] = []
+    with ScriptedBroker() as broker, make_producer(broker, error_cb=errors.append) as producer:
+        broker.producer_id_error = KafkaError.CLUSTER_AUTHORIZATION_FAILED
+        producer.produce("t", b"waits")
+        poll_until(producer, lambda: bool(errors), "error_cb")
+        assert errors[0].code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED
+        assert "no producer id, records wait for it" in errors[0].str()
+        assert not broker.produced
+        broker.producer_id_error = 0
+        assert producer.flush(FLUSH_S) == 0
+        assert broker.log().values == [b"waits"]
+
+
 def test_waiting_records_expire_by_delivery_timeout() -> None:
     reports = Reports()
     conf = {"delivery.timeout.ms": 200}
