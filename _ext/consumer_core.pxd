@@ -11,7 +11,7 @@ from fastkafka._core.fetcher cimport Fetcher
 from fastkafka._core.message cimport Message
 
 cdef enum:
-    RECENT_BATCHES = 8
+    RECENT_BATCHES = 2
 
 cdef class ConsumerCore(ClientCore):
     cdef Fetcher* fetcher

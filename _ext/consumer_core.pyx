@@ -16,7 +16,9 @@ from fastkafka._core.fetch_position cimport (
     FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_STOPPED, OFFSET_UNKNOWN, PositionWish, START_AT_EARLIEST,
     START_AT_LATEST, START_AT_OFFSET, START_AT_RESET, START_WHERE_IT_WAS, position_new,
 )
-from fastkafka._core.fetched_records cimport EVENT_TEXT_BYTES, fetched_let_go, fetched_take_all
+from fastkafka._core.fetched_records cimport (
+    EVENT_TEXT_BYTES, fetched_let_go, fetched_move_out, fetched_pins_much, fetched_take_all,
+)
 from fastkafka._core.fetcher cimport (
     BOUND_BYTES_FIRST, fetcher_apply, fetcher_destroy, fetcher_give_room, fetcher_offset_failed, fetcher_offset_found, fetcher_on_closed,
     fetcher_on_leader_changed, fetcher_on_topic_failed, fetcher_on_topic_replaced, fetcher_on_up,
@@ -153,6 +155,7 @@ cdef class ConsumerCore(ClientCore):
         cdef FetchedBatch* batch = self.taken
         cdef FetchedBatch* following
         cdef int _turn
+        self.forget_recent()
         for _turn in range(2):
             while batch != NULL:
                 following = batch.next
@@ -379,6 +382,7 @@ cdef class ConsumerCore(ClientCore):
             if batch == NULL:
                 self.taken = batch = fetched_take_all(&self.fetcher.queue)
                 if batch == NULL:
+                    self.forget_recent()
                     return NULL
             if batch.application_generation == load32(&batch.position.application_generation):
                 if batch.error_code != 0 or batch.entry_index < batch.entries_count:
@@ -391,7 +395,29 @@ cdef class ConsumerCore(ClientCore):
         cdef FetchedBatch* batch = self.taken
         self.taken = batch.next
         fetcher_give_room(self.fetcher, batch.position, batch.queued_bytes)
-        fetched_let_go(batch)
+        if fetched_pins_much(batch):
+            self.remember(batch)
+        else:
+            fetched_let_go(batch)
+
+    cdef void remember(self, FetchedBatch* batch) noexcept:
+        """Look at the batch again when others have followed: most Messages are gone by then.
+
+        One that lives on must not keep the whole frame: its batch is moved out.
+        """
+        cdef FetchedBatch* oldest = self.recent[self.recent_next]
+        self.recent[self.recent_next] = batch
+        self.recent_next = (self.recent_next + 1) % RECENT_BATCHES
+        if oldest != NULL:
+            if fetched_pins_much(oldest):
+                fetched_move_out(oldest)
+            fetched_let_go(oldest)
+
+    cdef void forget_recent(self) noexcept:
+        """Nothing waits: there is time to look at all of them."""
+        cdef int _turn
+        for _turn in range(RECENT_BATCHES):
+            self.remember(NULL)
 
     cdef int fill(self, list messages, Py_ssize_t limit) except -1:
         """Append what is there, up to `limit` messages in all."""

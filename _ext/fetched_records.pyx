@@ -208,7 +208,9 @@ cdef void fetched_let_go(FetchedBatch* batch) noexcept nogil:
     if load32(&batch.pin.references) > 1:
         batch.held_bytes = <int64_t>batch.block.capacity_bytes
         if batch.frame != NULL:
-            batch.held_bytes += batch.records_bytes
+            # A frame that is not large may be shared: each batch counts its own part of it.
+            batch.held_bytes += (<int64_t>batch.frame.bytes if batch.frame.bytes > FRAME_PINNED_BYTES_MAX
+                                 else batch.records_bytes)
         add64(&batch.block.pool.held_bytes, batch.held_bytes)
     pin_release(&batch.pin)
 

@@ -332,8 +332,9 @@ cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
         _refuse_broker(fetcher, broker_fetcher)
         return
     settings = fetcher.settings.request
-    settings.max_bytes = <int32_t>min(<int64_t>settings.max_bytes, max(
-        <int64_t>RESPONSE_BYTES_FIRST, load64(&fetcher.bound_bytes) // 4))
+    settings.max_bytes = <int32_t>min(
+        min(<int64_t>settings.max_bytes, fetcher.settings.queued_bytes_max),
+        max(<int64_t>RESPONSE_BYTES_FIRST, load64(&fetcher.bound_bytes) // 4))
     if not fetch_request_encode(&broker_fetcher.encoded, version, &settings, broker_fetcher.targets,
                                 broker_fetcher.target_count):
         broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns

@@ -11,6 +11,10 @@ from fastkafka._core.lock cimport acquire_nogil, release
 from fastkafka._core.tls cimport CHANNEL_AGAIN, CHANNEL_CLOSED, channel_readv, iovec
 
 
+cdef enum:
+    WIDER_CLASSES = 2                      # a frame of four times the need may serve
+
+
 cdef FramePool* frame_pool_new(size_t free_bytes_max) noexcept nogil:
     cdef FramePool* pool = <FramePool*>calloc(1, sizeof(FramePool))
     if pool != NULL:
@@ -42,6 +46,21 @@ cdef void frame_pool_orphan(FramePool* pool) noexcept nogil:
     _drop_claim(pool)
 
 
+cdef Frame* _reuse(FramePool* pool, int size_class) noexcept nogil:
+    """Take a free frame of this class, or of one a little larger: its pages were touched before."""
+    cdef int wider, widest = min(size_class + WIDER_CLASSES, <int>FRAME_CLASS_COUNT - 1)
+    cdef Frame* frame = NULL
+    acquire_nogil(&pool.lock)
+    for wider in range(size_class, widest + 1):
+        frame = pool.free[wider]
+        if frame != NULL:
+            pool.free[wider] = frame.next
+            pool.free_bytes -= frame.capacity_bytes
+            break
+    release(&pool.lock)
+    return frame
+
+
 cdef Frame* frame_new(FramePool* pool, size_t bytes) noexcept nogil:
     """Return a frame with room for `bytes` and one reference; NULL when memory is short."""
     cdef int size_class = 0
@@ -51,12 +70,7 @@ cdef Frame* frame_new(FramePool* pool, size_t bytes) noexcept nogil:
         capacity <<= 1
         size_class += 1
     if size_class < FRAME_CLASS_COUNT:
-        acquire_nogil(&pool.lock)
-        frame = pool.free[size_class]
-        if frame != NULL:
-            pool.free[size_class] = frame.next
-            pool.free_bytes -= frame.capacity_bytes
-        release(&pool.lock)
+        frame = _reuse(pool, size_class)
     else:
         capacity = bytes
     if frame == NULL:
