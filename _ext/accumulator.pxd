@@ -24,7 +24,7 @@ cdef enum AppendStatus:
 
 cdef enum:
     RUN_RECORDS_MAX = 256                  # what one call takes: bounds the time under a lock
-    PACE_BYTES = 16777216
+    PACE_BYTES = 8388608
 
 cdef struct AccumulatorSettings:
     size_t batch_bytes                     # batch.size

@@ -44,7 +44,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     ERROR_PURGE_QUEUE = -152
-    PACE_WAIT_NS = 5000000
+    PACE_WAIT_NS = 20000000
     REQUEST_BYTES_MAX = 8388608             # a request closes when it holds so much; the broker allows 100 MB
 
 
