@@ -8,6 +8,8 @@ from fastkafka.errors import KafkaError, KafkaException, StateError
 
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
+from cpython.float cimport PyFloat_CheckExact
+from cpython.long cimport PyLong_CheckExact
 from fastkafka._core.atomic cimport add32, load32, load64, store32
 from fastkafka._core.clock cimport NS_PER_MS
 from fastkafka._core.connection cimport transport_close_all
@@ -506,12 +508,15 @@ cdef class ConsumerCore(ClientCore):
             self.unreturned = messages + self.unreturned
             raise
 
-    def poll(self, double timeout=-1.0):
+    def poll(self, timeout=-1.0):
         """Return one Message, or None when none came within `timeout` seconds (negative: wait for ever)."""
+        # An int becomes a float object on its way to a C double: only when there is something to wait for.
         cdef Message message
         cdef int64_t deadline_ns = -1
         cdef int32_t seen
         self.check_usable()
+        if not PyFloat_CheckExact(timeout) and not PyLong_CheckExact(timeout):
+            timeout = <double>timeout
         if self.unreturned:
             return self.unreturned.pop(0)
         while True:

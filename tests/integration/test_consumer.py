@@ -278,6 +278,13 @@ def test_consume_has_a_range(consumer: Consumer, count: int) -> None:
         consumer.consume(count)
 
 
+@pytest.mark.parametrize("timeout", ["1", None, b"", float("nan")])
+def test_a_timeout_is_a_number(consumer: Consumer, timeout: Any) -> None:
+    for call in (consumer.poll, lambda given: consumer.consume(1, given)):
+        with pytest.raises((TypeError, ValueError)):
+            call(timeout)
+
+
 def test_a_consumer_needs_a_group() -> None:
     with pytest.raises(ValueError, match=r"group\.id must be set"):
         Consumer({"bootstrap.servers": "127.0.0.1:1"})
