@@ -89,7 +89,7 @@ class FetchBroker(ScriptedBroker):
         self.fetched: list[Fetched] = []
         self.list_offsets_requests: list[dict[str, Any]] = []
         self.list_offsets_errors: list[int] = []
-        self.checks_leaders = True
+        self.hints_leaders = False  # with NOT_LEADER_OR_FOLLOWER, as KIP-951 has it
         self._fetch_script: list[FetchReply] = []
         versions = {FETCH: (4, 17), LIST_OFFSETS: (1, 10), **(more.pop("versions", None) or {})}
         super().__init__(nodes, topics, versions=versions, **more)
@@ -207,7 +207,7 @@ class FetchBroker(ScriptedBroker):
         if place[0].startswith("?"):
             return UNKNOWN_TOPIC_ID
         log = self.fetch_logs[place]
-        if self.checks_leaders and self.leader_of(place)[0] != node_id:
+        if self.leader_of(place)[0] != node_id:
             return NOT_LEADER_OR_FOLLOWER
         if not log.start_offset <= offset <= log.high_watermark:
             return OFFSET_OUT_OF_RANGE
@@ -258,7 +258,10 @@ class FetchBroker(ScriptedBroker):
         if not error_code:
             bytes_max = min(1048576, fetched.max_bytes)
             row["records"] = reply.records.get(place, log.read(offset, bytes_max))
-        if place in reply.hints and version >= 12:
-            leader_id, epoch = reply.hints[place]
+        hint = reply.hints.get(place)
+        if hint is None and self.hints_leaders and error_code == NOT_LEADER_OR_FOLLOWER:
+            hint = self.leader_of(place)
+        if hint is not None and version >= 12:
+            leader_id, epoch = hint
             row["current_leader"] = {"leader_id": leader_id, "leader_epoch": epoch}
         return row

@@ -1,0 +1,87 @@
+"""A broker to read from in a process of its own, for tests that hold the GIL of theirs.
+
+Partition 0 of t is led by node 1 and gets half of its records there, then moves to node 2, as the
+answer to the next Fetch says, and gets the other half. Partition 0 of u is led by node 2 always, so
+that a consumer of both has connections to both.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tests.reference.record_batches import values_batch
+from tests.scripted.fetch_broker import FetchBroker
+
+BATCHES, BATCH_RECORDS = 40, 1000
+RECORDS = BATCHES * BATCH_RECORDS
+# The test begins to hold the GIL before the first of these is over.
+PAUSE_S = 0.25
+
+
+def value_of(number: int) -> bytes:
+    """Return the value of a record of t."""
+    return b"%0100d" % number
+
+
+def _write_and_move(broker: FetchBroker, batches: list[bytes]) -> None:
+    time.sleep(PAUSE_S)
+    broker.put("t", 0, *batches[: BATCHES // 2])
+    time.sleep(PAUSE_S)
+    broker.move_leader("t", 0, 2)
+    broker.put("t", 0, *batches[BATCHES // 2 :])
+
+
+def _main(pipe: Connection) -> None:
+    batches = [
+        values_batch([value_of(first + number) for number in range(BATCH_RECORDS)], first)
+        for first in range(0, RECORDS, BATCH_RECORDS)
+    ]
+    with FetchBroker(nodes=2, topics={"t": 1, "u": 1}) as broker:
+        broker.hints_leaders = True
+        broker.leaders[("u", 0)] = (2, 0)
+        broker.put("u", 0, values_batch([b"proof"], 0))
+        pipe.send(broker.bootstrap_servers)
+        while (question := pipe.recv()) is not None:
+            if question == "begin":
+                threading.Thread(target=_write_and_move, args=(broker, batches)).start()
+                pipe.send(None)
+            elif question == "fetches of t":
+                pipe.send(
+                    [
+                        (one.node_id, one.arrived_at)
+                        for one in list(broker.fetched)
+                        if ("t", 0) in one.offsets
+                    ]
+                )
+
+
+class SpawnedFetchBroker:
+    """The parent's end."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_main, args=(theirs,))
+        self._process.start()
+        theirs.close()
+        assert self._pipe.poll(30), "the broker's process has not started"
+        self.bootstrap_servers: str = self._pipe.recv()
+
+    def __enter__(self) -> SpawnedFetchBroker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pipe.send(None)
+        self._process.join(10)
+        self._pipe.close()
+        assert self._process.exitcode == 0
+
+    def ask(self, question: str) -> Any:
+        """Ask the broker one of its questions."""
+        self._pipe.send(question)
+        assert self._pipe.poll(30), f"no answer to {question!r}"
+        return self._pipe.recv()
