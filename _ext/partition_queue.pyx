@@ -227,4 +227,30 @@ cdef void _return_to_sealed(PartitionQueue* queue, ProducerBatch* first, Produce
     queue.sealed_head = first
     release(&queue.lock)
 
+
+def retry_order(list batches):
+    """Return (id, first_index, base_sequence) rows in the order in which they would be sent again; for tests.
+
+    Args: batches: such rows in the order in which they fail; base_sequence -1 is none
+    """
+    cdef PartitionQueue queue
+    cdef ProducerBatch* made = <ProducerBatch*>calloc(len(batches) + 1, sizeof(ProducerBatch))
+    cdef ProducerBatch* batch
+    cdef Py_ssize_t at
+    cdef list order = []
+    if made == NULL:
+        raise MemoryError
+    queue.retry_head = NULL
+    try:
+        for at in range(len(batches)):
+            made[at].id, made[at].first_index, made[at].base_sequence = batches[at]
+            queue_add_retry(&queue, &made[at])
+        batch = queue.retry_head
+        while batch != NULL:
+            order.append((batch.id, batch.first_index, batch.base_sequence))
+            batch = batch.next
+    finally:
+        free(made)
+    return order
+
 include "faces/partition_queue.pxi"

@@ -71,7 +71,7 @@ def test_sequences_are_given_when_a_batch_is_first_written() -> None:
         assert producer.counters()["epoch_bumps"] == 0
 
 
-def test_sequences_count_records_and_wrap_to_zero_never_below() -> None:
+def test_sequences_count_records() -> None:
     with ScriptedBroker() as broker, make_producer(broker) as producer:
         for count in (1, 7, 30):
             producer.produce_many("t", [b"v"] * count)

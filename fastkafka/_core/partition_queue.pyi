@@ -1,0 +1,3 @@
+"""What waits for one partition: see _ext/partition_queue.pyx."""
+
+def retry_order(batches: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]: ...
