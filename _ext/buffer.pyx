@@ -8,7 +8,7 @@
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
-from fastkafka._core.atomic cimport add64, exchange32, load32, store32
+from fastkafka._core.atomic cimport add64, exchange32, load32, load64_relaxed, store32
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise
 
 cdef extern from "<sys/mman.h>" nogil:
@@ -174,7 +174,9 @@ cdef void slab_chain_release(SlabPool* pool, Slab* head) noexcept nogil:
             reserve += whole_bytes
         else:
             charged += whole_bytes
-        if slab.size_class == SLAB_CLASS_SINGLE:
+        # What is kept for reuse must not grow past the bound because the sizes asked for have changed.
+        if slab.size_class == SLAB_CLASS_SINGLE or (
+                not slab.in_arena and load64_relaxed(&pool.allocated_bytes) > <int64_t>pool.bound_bytes):
             add64(&pool.allocated_bytes, -whole_bytes)
             free(slab)
         else:
