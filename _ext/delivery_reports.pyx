@@ -227,7 +227,7 @@ cdef class ReportingCore(ClientCore):
         view.value, view.value_bytes = encoded.value, encoded.value_bytes
         view.headers, view.headers_bytes = encoded.headers, encoded.headers_bytes
         view.headers_count = encoded.headers_count
-        message = message_new(topic, partition, &view, timestamp_type, -1, NULL)
+        message = message_new(topic, partition, &view, timestamp_type, -1)
         message_set_report(message, error, <int>batch.outcome, latency)
         try:
             call(error, message)

@@ -54,8 +54,7 @@ cdef class Message:               # 48 bytes: a million of them are read through
     cdef tuple state(self)
 
 # With `view` borrowed until message_detach.
-cdef Message message_new(object topic, int32_t partition, RecordView* view, int timestamp_type,
-                         int32_t leader_epoch, void* pin)
+cdef Message message_new(object topic, int32_t partition, RecordView* view, int timestamp_type, int32_t leader_epoch)
 cdef Message message_of_error(object topic, int32_t partition, int64_t offset, object error)
 cdef int message_set_report(Message message, object error, int outcome, double latency_seconds) except -1
 cdef int message_detach(Message message) except -1

@@ -294,9 +294,8 @@ cdef inline Message _blank(object topic):
     return message
 
 
-cdef Message message_new(object topic, int32_t partition, RecordView* view, int timestamp_type,
-                         int32_t leader_epoch, void* pin):
-    """Make a Message that borrows what `view` points at, until message_detach. `pin` is NULL."""
+cdef Message message_new(object topic, int32_t partition, RecordView* view, int timestamp_type, int32_t leader_epoch):
+    """Make a Message that borrows what `view` points at, until message_detach."""
     cdef Message message = _blank(topic)
     cdef MessageParts* parts = message.own_parts()
     parts.view = view[0]
