@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t
 from fastkafka._core.murmur2 cimport murmur2 as murmur2_hash
 
 cdef enum:
-    LEADER_DRAWS = 8                       # how often a partition without a leader is drawn again
+    DRAW_STEPS_MAX = 1000                  # partitions looked at for one with a leader
 
 cdef uint32_t[256] CRC32_TABLE
 
@@ -63,16 +63,19 @@ cdef int32_t partition_by_key(const Partitioner* partitioner, const char* key, i
 
 
 cdef int32_t partition_draw(Partitioner* partitioner, Topic* topic, PartitionTable* table) noexcept nogil:
-    """Draw another partition for keyless records, one with a leader where there is one."""
-    cdef int32_t index = 0
-    cdef int _draw
-    for _draw in range(LEADER_DRAWS):
-        index = <int32_t>(_random(partitioner) % <uint32_t>table.count)
-        if table.partitions[index].leader_id >= 0 and (index != topic.sticky_partition or table.count == 1):
-            break
-    topic.sticky_partition = index
+    """Draw another partition for keyless records: from a random one on, the first with a leader."""
+    cdef int32_t first = <int32_t>(_random(partitioner) % <uint32_t>table.count)
+    cdef int32_t index, chosen = first, step
+    for step in range(min(table.count, <int32_t>DRAW_STEPS_MAX)):
+        index = (first + step) % table.count
+        if table.partitions[index].leader_id < 0:
+            continue
+        chosen = index
+        if index != topic.sticky_partition:
+            break                          # else it is taken only when no other one has a leader
+    topic.sticky_partition = chosen
     topic.sticky_bytes = 0
-    return index
+    return chosen
 
 
 def partition_for_key(str name, bytes key, int32_t partition_count):
