@@ -320,14 +320,15 @@ def test_memory_stays_charged_until_the_callback_ran() -> None:
     reports = Reports()
     with ScriptedBroker() as broker, make_producer(broker, **conf) as producer:
         prove(producer)
-        for _ in range(50):
+        # Four records fill a slab: 30 take half the bound, 40 more fit only once those were let go.
+        for _ in range(30):
             producer.produce("t", b"z" * 15000, on_delivery=reports)
         producer.poll(0)
-        broker.until(lambda: broker.log().records_count == 51, "all records")
+        broker.until(lambda: broker.log().records_count == 31, "all records")
         while producer.counters()["records_outstanding"]:
             let_passes_go_by(producer, 1)
         with pytest.raises(BufferError):
-            for _ in range(70):
+            for _ in range(40):
                 producer.produce("t", b"z" * 15000, on_delivery=reports)
         assert producer.flush(FLUSH_S) == 0
         assert {report.value for report in reports} == {b"z" * 15000}
