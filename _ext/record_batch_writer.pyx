@@ -119,20 +119,12 @@ cdef bint batch_restore_records(ProducerBatch* batch, SlabPool* pool, Decompress
     return slab != NULL
 
 
-cdef bint _append_encoded(ProducerBatch* part, SlabPool* pool, const EncodedRecord* encoded) noexcept nogil:
-    cdef RecordInput record
+cdef bint _append(ProducerBatch* part, SlabPool* pool, const RecordInput* record, bint from_reserve) noexcept nogil:
+    """Encode one record into a batch that nobody else sees, taking slabs as it grows; False without memory."""
     cdef Slab* slab = part.slab_tail
-    cdef size_t bytes
-    record.key, record.key_bytes = encoded.key, encoded.key_bytes
-    record.value, record.value_bytes = encoded.value, encoded.value_bytes
-    record.timestamp_ms = encoded.timestamp_ms
-    record.headers = NULL
-    record.encoded_headers = encoded.headers
-    record.headers_count, record.headers_bytes = encoded.headers_count, encoded.headers_bytes
-    record.callback = NULL
-    bytes = record_bytes_max(&record)
+    cdef size_t bytes = record_bytes_max(record)
     if slab == NULL or slab.capacity_bytes - slab.used_bytes < bytes:
-        slab = slab_take(pool, bytes + RECORD_BATCH_HEADER_BYTES, SLAB_CLASS_DEFAULT, True)
+        slab = slab_take(pool, bytes + RECORD_BATCH_HEADER_BYTES, SLAB_CLASS_DEFAULT, from_reserve)
         if slab == NULL:
             return False
         if part.slabs == NULL:
@@ -142,8 +134,20 @@ cdef bint _append_encoded(ProducerBatch* part, SlabPool* pool, const EncodedReco
         else:
             part.slab_tail.next = slab
         part.slab_tail = slab
-    encode_record(part, slab, &record)
+    encode_record(part, slab, record)
     return True
+
+
+cdef bint _append_encoded(ProducerBatch* part, SlabPool* pool, const EncodedRecord* encoded) noexcept nogil:
+    cdef RecordInput record
+    record.key, record.key_bytes = encoded.key, encoded.key_bytes
+    record.value, record.value_bytes = encoded.value, encoded.value_bytes
+    record.timestamp_ms = encoded.timestamp_ms
+    record.headers = NULL
+    record.encoded_headers = encoded.headers
+    record.headers_count, record.headers_bytes = encoded.headers_count, encoded.headers_bytes
+    record.callback = NULL
+    return _append(part, pool, &record, True)
 
 
 cdef bint batch_split(ProducerBatch* batch, SlabPool* pool, ProducerBatch** first, ProducerBatch** second) noexcept nogil:
@@ -278,28 +282,11 @@ cdef class RecordBatchBuilder:
                     record.headers[index].value = raw_content
                     record.headers[index].value_bytes = <int32_t>len(raw_content)
             record.headers_bytes = <int32_t>headers_encoded_bytes(record.headers, record.headers_count)
-            self._encode(&record)
+            if not _append(self.batch, &self.pool, &record, False):
+                raise MemoryError
         finally:
             free(record.headers)
         return self
-
-    cdef int _encode(self, const RecordInput* record) except -1:
-        cdef ProducerBatch* batch = self.batch
-        cdef size_t bytes = record_bytes_max(record)
-        cdef Slab* slab = batch.slab_tail
-        if slab == NULL or slab.capacity_bytes - slab.used_bytes < bytes:
-            slab = slab_take(&self.pool, bytes + RECORD_BATCH_HEADER_BYTES, SLAB_CLASS_DEFAULT, False)
-            if slab == NULL:
-                raise MemoryError
-            if batch.slabs == NULL:
-                batch.slabs = slab
-                slab.used_bytes = RECORD_BATCH_HEADER_BYTES
-                batch.base_timestamp_ms = batch.max_timestamp_ms = record.timestamp_ms
-            else:
-                batch.slab_tail.next = slab
-            batch.slab_tail = slab
-        encode_record(batch, slab, record)
-        return 0
 
     def build(self):
         """Return the batch as bytes."""
