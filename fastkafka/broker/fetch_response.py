@@ -1,11 +1,12 @@
 """Write Fetch responses around regions of log files, so that records need not be read.
 
-Takes the same body as the table codec, except that records are None or a FileRegion; a test holds
-the bytes of the two together for every version.
+Takes the same body as the table codec, except that records are None or a FileRegion, and aborted
+transactions pairs; a test holds the bytes of the two together for every version.
 Wire:    header v0 or v1, throttle_time_ms i32, error_code i16 and session_id i32 (7+), topics
          [topic or topic_id (13+), partitions [partition_index i32, error_code i16,
          high_watermark i64, last_stable_offset i64, log_start_offset i64 (5+),
-         aborted_transactions, preferred_read_replica i32 (11+), records]];
+         aborted_transactions [producer_id i64, first_offset i64], preferred_read_replica i32
+         (11+), records]];
          lengths are varints from version 12 on
 Source:  FetchResponse.json, KIP-482, KIP-516
 """
@@ -23,6 +24,7 @@ FLEXIBLE_SINCE = 12
 TOPIC_IDS_SINCE = 13
 
 _PREFERRED_READ_REPLICA = struct.Struct(">i").pack(-1)
+_ABORTED_TRANSACTION = struct.Struct(">qq")
 _INT32 = struct.Struct(">i")
 
 
@@ -60,7 +62,11 @@ def _write_partition(writer: _Writer, version: int, partition: dict[str, Any]) -
     )
     if version >= 5:
         writer.add(struct.pack(">q", partition["log_start_offset"]))
-    writer.length(0, _INT32)  # aborted_transactions
+    aborted: list[tuple[int, int]] | None = partition["aborted_transactions"]
+    writer.length(-1 if aborted is None else len(aborted), _INT32)
+    for transaction in aborted or ():
+        writer.add(_ABORTED_TRANSACTION.pack(*transaction))
+        writer.no_tags()
     if version >= 11:
         writer.add(_PREFERRED_READ_REPLICA)
     records: FileRegion | None = partition["records"]

@@ -61,6 +61,18 @@ class FileRegion(NamedTuple):
         return os.pread(self.file.fileno(), self.length, self.position)
 
 
+class ReadBatches(NamedTuple):
+    """Whole batches of a log, none when the region is empty.
+
+    `next_offset` follows them; `available_bytes` counts the part of the next one that the limit
+    left room for, which is what a fetch with min_bytes has to go by.
+    """
+
+    region: FileRegion
+    next_offset: int
+    available_bytes: int
+
+
 class FoundBatch(NamedTuple):
     """A batch met by a scan, and where it starts in the file."""
 
@@ -128,18 +140,18 @@ class LogSegment:
 
     # ---- opening what is on the disk
 
-    def recover(self, check_crcs: bool, visit: Callable[[BatchHeader], None]) -> int:
+    def recover(self, check_crcs: bool, visit: Callable[[FoundBatch], None]) -> int:
         """Read the headers of the file, call `visit` for each, and return the bytes left over.
 
         Stops at the first bytes that are no whole batch in offset order (or, with `check_crcs`,
         whose CRC is wrong): the segment ends there.
         """
         file_bytes = os.fstat(self._file.fileno()).st_size
-        for position, header in self._scan(0, file_bytes, check_crcs):
-            if header.base_offset < self.next_offset:
+        for found in self._scan(0, file_bytes, check_crcs):
+            if found.header.base_offset < self.next_offset:
                 break
-            self._note(header, header.base_offset, position)
-            visit(header)
+            self._note(found.header, found.header.base_offset, found.position)
+            visit(found)
         self.index.write_file()
         return file_bytes - self.size_bytes
 
@@ -174,19 +186,45 @@ class LogSegment:
 
     # ---- reading
 
-    def region(self, offset: int, max_bytes: int, at_least_one_batch: bool) -> FileRegion | None:
-        """Return the bytes from the batch that holds `offset` on, `max_bytes` of them at most.
+    def read(
+        self, offset: int, max_bytes: int, at_least_one_batch: bool, limit_offset: int
+    ) -> ReadBatches | None:
+        """Return whole batches from the one that holds `offset` on, up to `max_bytes` of them.
 
-        The last batch may be cut by `max_bytes`, as in Kafka: consumers drop what is incomplete.
-        With `at_least_one_batch` the first batch is whole, however large.
+        With `at_least_one_batch` the first one comes however large it is; batches at or after
+        `limit_offset` do not come.
         Returns None when the segment has nothing at or after `offset`.
         """
         found = self._first_batch_reaching(offset)
         if found is None:
             return None
+        start, end = found.position, self._position_of(limit_offset)
         wanted = max(max_bytes, found.header.size_bytes) if at_least_one_batch else max_bytes
-        length = min(wanted, self.size_bytes - found.position)
-        return FileRegion(self._file, found.position, length)
+        available_bytes = min(wanted, end - start)
+        if available_bytes < end - start:
+            end = self._batch_boundary(start, start + available_bytes)
+        region = FileRegion(self._file, start, end - start)
+        return ReadBatches(region, self._offset_at(end), available_bytes)
+
+    def _position_of(self, limit_offset: int) -> int:
+        """Return where the batches from `limit_offset` on begin."""
+        if limit_offset >= self.next_offset:
+            return self.size_bytes
+        found = self._first_batch_reaching(limit_offset)
+        return self.size_bytes if found is None else found.position
+
+    def _batch_boundary(self, start: int, limit: int) -> int:
+        """Return the end of the last batch that is whole in `start` to `limit`."""
+        end = max(start, self.index.position_up_to(limit))
+        for found in self._scan(end, limit):
+            end = found.position + found.header.size_bytes
+        return end
+
+    def _offset_at(self, position: int) -> int:
+        """Return the offset that the batch at `position` begins with, or will."""
+        if position == self.size_bytes:
+            return self.next_offset
+        return read_header(os.pread(self._file.fileno(), HEADER_BYTES, position)).base_offset
 
     def _first_batch_reaching(self, offset: int) -> FoundBatch | None:
         for found in self._scan(self.index.position_for_offset(offset), self.size_bytes):

@@ -55,6 +55,11 @@ class OffsetIndex:
         entry = bisect_right(self._relative_offsets, offset - self._base_offset)
         return self._positions[entry - 1] if entry else 0
 
+    def position_up_to(self, limit: int) -> int:
+        """Return the last position up to `limit` where a batch is known to start."""
+        entry = bisect_right(self._positions, limit)
+        return self._positions[entry - 1] if entry else 0
+
     def position_for_timestamp(self, timestamp: int) -> int:
         """Return a position with no batch before it that reaches `timestamp`."""
         entry = bisect_left(self._max_timestamps, timestamp)

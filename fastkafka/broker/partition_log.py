@@ -12,17 +12,19 @@ from __future__ import annotations
 import logging
 import time
 from bisect import bisect_right
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from fastkafka.broker.data_dir import sync_folder
 from fastkafka.broker.leader_epochs import LeaderEpochs
-from fastkafka.broker.log_segment import FileRegion, LogSegment
+from fastkafka.broker.log_segment import FoundBatch, LogSegment, ReadBatches
 from fastkafka.broker.producer_state import ProducerState
-from fastkafka.broker.record_batch import BatchHeader, check_produced, placed_prefix
+from fastkafka.broker.record_batch import BatchHeader, check_produced, placed_prefix, read_header
 from fastkafka.broker.record_timestamps import first_record_from
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.settings import FsyncPolicy
+from fastkafka.broker.transaction_marker import TransactionMarker, build_marker, read_marker
 from fastkafka.errors import KafkaError
 
 _log = logging.getLogger(__name__)
@@ -86,6 +88,14 @@ class PartitionLog:
         return self.log_end_offset
 
     @property
+    def last_stable_offset(self) -> int:
+        """Offset up to which read_committed consumers may read: no open transaction before it."""
+        first_open = self.producer_state.transactions.first_open_offset()
+        if first_open is None:
+            return self.high_watermark
+        return max(first_open, self.log_start_offset)
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all segments."""
         return sum(segment.size_bytes for segment in self._segments)
@@ -98,11 +108,6 @@ class PartitionLog:
             int(path.stem) for path in self.folder.glob("*.log") if path.stem.isdecimal()
         )
         now_ms = _now_ms()
-
-        def visit(header: BatchHeader) -> None:
-            self.producer_state.record(header, header.base_offset, now_ms)
-            self.leader_epochs.assign(header.partition_leader_epoch, header.base_offset)
-
         if not base_offsets and self._syncs:
             # The names must be there after a power failure, or what they hold is lost.
             self._new_segment(0).close()
@@ -111,7 +116,9 @@ class PartitionLog:
         for base_offset in base_offsets or [0]:
             segment = self._new_segment(base_offset)
             is_last = base_offset == base_offsets[-1] if base_offsets else True
-            leftover_bytes = segment.recover(check_crcs=is_last, visit=visit)
+            leftover_bytes = segment.recover(
+                check_crcs=is_last, visit=partial(self._revive, segment, now_ms)
+            )
             if leftover_bytes and is_last:
                 _log.warning("cutting %d torn bytes off %s", leftover_bytes, segment.path)
                 segment.cut_tail()
@@ -119,6 +126,17 @@ class PartitionLog:
                 # Records after it are good: leaving the hole loses the least.
                 _log.error("%s: its last %d bytes are damaged", segment.path, leftover_bytes)
             self._segments.append(segment)
+
+    def _revive(self, segment: LogSegment, now_ms: int, found: FoundBatch) -> None:
+        """Rebuild what is known of the producers and epochs from a batch of the log."""
+        header = found.header
+        self.leader_epochs.assign(header.partition_leader_epoch, header.base_offset)
+        if not header.is_control:
+            self.producer_state.record(header, header.base_offset, now_ms)
+            return
+        marker = read_marker(header, segment.read_batch(found.position))
+        if marker is not None:
+            self.producer_state.record_marker(marker, header.base_offset, now_ms)
 
     def _new_segment(self, base_offset: int) -> LogSegment:
         return LogSegment(self.folder, base_offset, self.config.index_interval_bytes)
@@ -139,24 +157,47 @@ class PartitionLog:
         repeated = self.producer_state.check(header)
         if repeated is not None:
             return AppendedBatch(repeated.base_offset, duplicate=True)
+        base_offset = self._write(batch, header)
+        self.producer_state.record(header, base_offset, _now_ms())
+        return AppendedBatch(base_offset, duplicate=False)
+
+    def append_marker(
+        self, producer_id: int, producer_epoch: int, commit: bool, coordinator_epoch: int
+    ) -> int:
+        """End the transaction of a producer; return the offset of the marker.
+
+        A marker is written whether or not a transaction is open: the coordinator may not know.
+        Partition.append_marker wakes the fetches that wait for it as well.
+
+        Raises: Refusal; nothing was written then
+        """
+        marker = TransactionMarker(producer_id, producer_epoch, commit, coordinator_epoch)
+        self.producer_state.check_marker(marker)
+        now_ms = _now_ms()
+        batch = build_marker(marker, now_ms)
+        offset = self._write(memoryview(batch), read_header(batch))
+        self.producer_state.record_marker(marker, offset, now_ms)
+        return offset
+
+    def _write(self, batch: memoryview, header: BatchHeader) -> int:
+        """Write a batch at the end of the log and return its base offset.
+
+        Raises: Refusal KAFKA_STORAGE_ERROR
+        """
         base_offset = self.log_end_offset
+        prefix = placed_prefix(base_offset, header.batch_length, self.leader_epoch)
         try:
-            self._write(batch, header, base_offset)
+            segment = self._segments[-1]
+            if self._is_full(segment, header):
+                segment = self._roll()
+            segment.append(prefix, batch[: header.size_bytes], header, base_offset, self._syncs)
         except OSError as error:
             _log.error("%s: a batch could not be written: %s", self.folder, error)
             raise Refusal(
                 KafkaError.KAFKA_STORAGE_ERROR,
                 f"the log of {self.folder.name} could not be written: {error.strerror}",
             ) from error
-        self.producer_state.record(header, base_offset, _now_ms())
-        return AppendedBatch(base_offset, duplicate=False)
-
-    def _write(self, batch: memoryview, header: BatchHeader, base_offset: int) -> None:
-        segment = self._segments[-1]
-        if self._is_full(segment, header):
-            segment = self._roll()
-        prefix = placed_prefix(base_offset, header.batch_length, self.leader_epoch)
-        segment.append(prefix, batch[: header.size_bytes], header, base_offset, self._syncs)
+        return base_offset
 
     @property
     def _syncs(self) -> bool:
@@ -183,23 +224,33 @@ class PartitionLog:
 
     # ---- reading
 
-    def read(self, offset: int, max_bytes: int, at_least_one_batch: bool) -> FileRegion | None:
-        """Return bytes from the batch that holds `offset` on, from one segment, None at the end.
+    def read(
+        self,
+        offset: int,
+        max_bytes: int,
+        at_least_one_batch: bool,
+        limit_offset: int | None = None,
+    ) -> ReadBatches | None:
+        """Return batches from the one that holds `offset` on, all of one segment, as they fit.
 
-        Raises: Refusal OFFSET_OUT_OF_RANGE
+        Returns None at the end, which is `limit_offset` when that is lower.
+        Raises: Refusal OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR
         """
-        if offset == self.log_end_offset:
-            return None
-        if not self.log_start_offset <= offset < self.log_end_offset:
+        if not self.log_start_offset <= offset <= self.log_end_offset:
             raise Refusal(
                 KafkaError.OFFSET_OUT_OF_RANGE,
                 f"offset {offset} is not in {self.log_start_offset} to {self.log_end_offset}",
             )
+        end_offset = self.log_end_offset if limit_offset is None else limit_offset
+        if offset >= end_offset:
+            return None
         try:
             for segment in self._segments[self._segment_index(offset) :]:
-                region = segment.region(offset, max_bytes, at_least_one_batch)
-                if region is not None:
-                    return region
+                if segment.base_offset >= end_offset:
+                    return None
+                batches = segment.read(offset, max_bytes, at_least_one_batch, end_offset)
+                if batches is not None:
+                    return batches
         except OSError as error:
             _log.error("%s: cannot be read: %s", self.folder, error)
             raise Refusal(
@@ -207,6 +258,17 @@ class PartitionLog:
                 f"the log of {self.folder.name} could not be read: {error.strerror}",
             ) from error
         return None
+
+    def has_open_transaction(self, producer_id: int) -> bool:
+        """Whether `producer_id` has written in a transaction that has no marker yet."""
+        return self.producer_state.transactions.is_open(producer_id)
+
+    def aborted_transactions(self, from_offset: int, to_offset: int) -> list[tuple[int, int]]:
+        """Return (producer_id, first_offset) of those with records in `from_offset`..`to_offset`.
+
+        `to_offset` is exclusive.
+        """
+        return self.producer_state.transactions.aborted(from_offset, to_offset)
 
     def _segment_index(self, offset: int) -> int:
         found = bisect_right(self._segments, offset, key=lambda segment: segment.base_offset)
@@ -250,6 +312,7 @@ class PartitionLog:
                 _log.warning("%s could not be removed: %s", segment.path, error)
             _log.info("%s: retention.bytes removed %s", self.folder.name, segment.path.name)
         self.leader_epochs.cut_from_start(self.log_start_offset)
+        self.producer_state.transactions.cut_from_start(self.log_start_offset)
 
     def expire_producers(self, before_ms: int) -> None:
         """Forget producers that wrote nothing since `before_ms`."""

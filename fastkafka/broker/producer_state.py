@@ -1,7 +1,8 @@
 """Producer state of one partition: what idempotent producers wrote last, and may write next.
 
 Of each producer id the last five batches are kept, as many as a producer may have in flight: a
-batch sent again after a lost reply is found here and answered with the offsets it already has.
+batch sent again after a lost reply is found here and answered with the offsets it already has. A
+transactional batch opens a transaction, the marker of its coordinator ends it.
 Rebuilt from the segments at start, so duplicates are found after kill -9 as well.
 Source: KIP-98, KIP-185; ProducerStateManager.java, ProducerAppendInfo.java.
 """
@@ -12,8 +13,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from fastkafka.broker.record_batch import BatchHeader, add_to_sequence
+from fastkafka.broker.partition_transactions import PartitionTransactions
+from fastkafka.broker.record_batch import NO_SEQUENCE, BatchHeader, add_to_sequence
 from fastkafka.broker.refusal import Refusal
+from fastkafka.broker.transaction_marker import TransactionMarker
 from fastkafka.errors import KafkaError
 
 BATCHES_KEPT = 5  # ProducerStateEntry.NUM_BATCHES_TO_RETAIN
@@ -34,6 +37,8 @@ class ProducerEntry:
 
     producer_epoch: int
     last_seen_ms: int = 0
+    last_timestamp: int = -1  # of the newest batch, as its producer says
+    coordinator_epoch: int = -1  # of the last marker
     batches: deque[WrittenBatch] = field(default_factory=lambda: deque(maxlen=BATCHES_KEPT))
 
     def find(self, header: BatchHeader) -> WrittenBatch | None:
@@ -46,12 +51,18 @@ class ProducerEntry:
                 return batch
         return None
 
+    @property
+    def last_sequence(self) -> int:
+        """Sequence of the last record, -1 when there is none of this epoch."""
+        return self.batches[-1].last_sequence if self.batches else NO_SEQUENCE
+
 
 class ProducerState:
     """The producers of one partition."""
 
     def __init__(self) -> None:
         self._entries: dict[int, ProducerEntry] = {}
+        self.transactions = PartitionTransactions()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -64,7 +75,7 @@ class ProducerState:
     def check(self, header: BatchHeader) -> WrittenBatch | None:
         """Return the batch that `header` repeats, or None when it may be appended.
 
-        Raises: Refusal INVALID_PRODUCER_EPOCH or OUT_OF_ORDER_SEQUENCE_NUMBER
+        Raises: Refusal INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE
         """
         if header.producer_id < 0:
             return None
@@ -74,8 +85,30 @@ class ProducerState:
             return None
         duplicate = entry.find(header)
         if duplicate is None:
+            _check_epoch(entry, header.producer_id, header.producer_epoch)
             _check_order(entry, header)
+            self._check_transaction(header)
         return duplicate
+
+    def _check_transaction(self, header: BatchHeader) -> None:
+        if self.transactions.is_open(header.producer_id) and not header.is_transactional:
+            raise Refusal(
+                KafkaError.INVALID_TXN_STATE,
+                f"producer id {header.producer_id} is in a transaction, the batch is not",
+            )
+
+    def check_marker(self, marker: TransactionMarker) -> None:
+        """Raise the Refusal INVALID_PRODUCER_EPOCH or TRANSACTION_COORDINATOR_FENCED, if any."""
+        entry = self._entries.get(marker.producer_id)
+        if entry is None:
+            return
+        _check_epoch(entry, marker.producer_id, marker.producer_epoch)
+        if marker.coordinator_epoch < entry.coordinator_epoch:
+            raise Refusal(
+                KafkaError.TRANSACTION_COORDINATOR_FENCED,
+                f"a coordinator of epoch {entry.coordinator_epoch} wrote the last marker, "
+                f"this one has {marker.coordinator_epoch}",
+            )
 
     def record(self, header: BatchHeader, base_offset: int, now_ms: int) -> None:
         """Remember a batch that is in the log at `base_offset`.
@@ -83,11 +116,9 @@ class ProducerState:
         `now_ms` is the broker's clock: Kafka takes the batch's own timestamp here, and forgets at
         once a producer that replays old records.
         """
-        if header.producer_id < 0 or header.is_control:
+        if header.producer_id < 0:
             return
-        entry = self._entries.get(header.producer_id)
-        if entry is None or entry.producer_epoch != header.producer_epoch:
-            entry = self._entries[header.producer_id] = ProducerEntry(header.producer_epoch)
+        entry = self._entry_of(header.producer_id, header.producer_epoch)
         entry.batches.append(
             WrittenBatch(
                 header.base_sequence,
@@ -97,33 +128,58 @@ class ProducerState:
             )
         )
         entry.last_seen_ms = now_ms
+        entry.last_timestamp = header.max_timestamp
+        if header.is_transactional:
+            self.transactions.begin(header.producer_id, base_offset)
+
+    def record_marker(self, marker: TransactionMarker, offset: int, now_ms: int) -> None:
+        """Remember a marker that is in the log at `offset`: the transaction is over."""
+        entry = self._entry_of(marker.producer_id, marker.producer_epoch)
+        entry.coordinator_epoch = marker.coordinator_epoch
+        entry.last_seen_ms = now_ms
+        self.transactions.end(marker.producer_id, offset, marker.commit)
+
+    def _entry_of(self, producer_id: int, producer_epoch: int) -> ProducerEntry:
+        """Return the entry to write to; sequences begin again with a new epoch."""
+        entry = self._entries.get(producer_id)
+        if entry is None:
+            entry = self._entries[producer_id] = ProducerEntry(producer_epoch)
+        elif entry.producer_epoch != producer_epoch:
+            entry.producer_epoch = producer_epoch
+            entry.batches.clear()
+        return entry
 
     def expire(self, before_ms: int) -> int:
-        """Forget producers that wrote nothing since `before_ms`; return how many."""
+        """Forget producers that wrote nothing since `before_ms`; return how many.
+
+        A producer in a transaction stays: its marker is still to come.
+        """
         expired = [
             producer_id
             for producer_id, entry in self._entries.items()
-            if entry.last_seen_ms < before_ms
+            if entry.last_seen_ms < before_ms and not self.transactions.is_open(producer_id)
         ]
         for producer_id in expired:
             del self._entries[producer_id]
         return len(expired)
 
 
-def _check_order(entry: ProducerEntry, header: BatchHeader) -> None:
-    who = f"producer id {header.producer_id}"
-    if header.producer_epoch < entry.producer_epoch:
+def _check_epoch(entry: ProducerEntry, producer_id: int, producer_epoch: int) -> None:
+    if producer_epoch < entry.producer_epoch:
         raise Refusal(
             KafkaError.INVALID_PRODUCER_EPOCH,
-            f"{who} has epoch {entry.producer_epoch}, the batch has {header.producer_epoch}",
+            f"producer id {producer_id} has epoch {entry.producer_epoch}, not {producer_epoch}",
         )
-    if header.producer_epoch > entry.producer_epoch:
+
+
+def _check_order(entry: ProducerEntry, header: BatchHeader) -> None:
+    if header.producer_epoch > entry.producer_epoch or entry.last_sequence == NO_SEQUENCE:
         expected = 0
     else:
-        expected = add_to_sequence(entry.batches[-1].last_sequence, 1)
+        expected = add_to_sequence(entry.last_sequence, 1)
     if header.base_sequence != expected:
         raise Refusal(
             KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
-            f"{who}, epoch {header.producer_epoch}: base_sequence {header.base_sequence} "
-            f"where {expected} comes next",
+            f"producer id {header.producer_id}, epoch {header.producer_epoch}: "
+            f"base_sequence {header.base_sequence} where {expected} comes next",
         )

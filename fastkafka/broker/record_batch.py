@@ -21,17 +21,20 @@ Buffer = bytes | bytearray | memoryview
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _PLACED_PREFIX = struct.Struct(">qii")
+_CRC = struct.Struct(">I")
 
 HEADER_BYTES = _HEADER.size  # DefaultRecordBatch.RECORD_BATCH_OVERHEAD
 LOG_OVERHEAD_BYTES = 12  # Records.LOG_OVERHEAD: base_offset and batch_length
 PLACED_PREFIX_BYTES = _PLACED_PREFIX.size  # what append replaces: offset, length, leader epoch
+CRC_AT = 17
 CRC_COVERS_FROM = 21  # the attributes
 MAGIC = 2
 
 _CODEC_MASK = 0x07
 _CODEC_MAX = 4  # none, gzip, snappy, lz4, zstd
-_TRANSACTIONAL = 0x10
-_CONTROL = 0x20
+TRANSACTIONAL = 0x10
+CONTROL = 0x20
+NO_SEQUENCE = -1
 _SEQUENCE_MAX = 2**31 - 1
 
 
@@ -75,12 +78,12 @@ class BatchHeader(NamedTuple):
     @property
     def is_transactional(self) -> bool:
         """True when the batch belongs to a transaction."""
-        return bool(self.attributes & _TRANSACTIONAL)
+        return bool(self.attributes & TRANSACTIONAL)
 
     @property
     def is_control(self) -> bool:
         """True when the batch holds a transaction marker."""
-        return bool(self.attributes & _CONTROL)
+        return bool(self.attributes & CONTROL)
 
 
 def add_to_sequence(sequence: int, increment: int) -> int:
@@ -109,6 +112,37 @@ def _crc32c() -> Callable[[Buffer], int]:
 def crc_matches(batch: memoryview, header: BatchHeader) -> bool:
     """Compute the CRC of a whole batch and compare."""
     return _crc32c()(batch[CRC_COVERS_FROM : header.size_bytes]) == header.crc
+
+
+def build_batch(
+    records: bytes,
+    *,
+    records_count: int,
+    attributes: int,
+    timestamp: int,
+    producer_id: int,
+    producer_epoch: int,
+) -> bytes:
+    """Return a batch that the broker itself writes, all records with the same timestamp."""
+    batch_length = HEADER_BYTES - LOG_OVERHEAD_BYTES + len(records)
+    header = BatchHeader(
+        base_offset=0,
+        batch_length=batch_length,
+        partition_leader_epoch=-1,
+        magic=MAGIC,
+        crc=0,
+        attributes=attributes,
+        last_offset_delta=records_count - 1,
+        base_timestamp=timestamp,
+        max_timestamp=timestamp,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        base_sequence=NO_SEQUENCE,
+        records_count=records_count,
+    )
+    batch = bytearray(_HEADER.pack(*header) + records)
+    _CRC.pack_into(batch, CRC_AT, _crc32c()(memoryview(batch)[CRC_COVERS_FROM:]))
+    return bytes(batch)
 
 
 def check_produced(batch: memoryview, message_max_bytes: int) -> BatchHeader:
@@ -154,10 +188,8 @@ def _check_fields(header: BatchHeader) -> None:
         raise Refusal(KafkaError.INVALID_RECORD, f"compression codec {header.codec} is unknown")
     if header.is_control:
         raise Refusal(KafkaError.INVALID_RECORD, "a producer may not write control batches")
-    if header.is_transactional:
-        raise Refusal(
-            KafkaError.INVALID_TXN_STATE, "the embedded broker has no transactions in progress"
-        )
+    if header.is_transactional and header.producer_id < 0:
+        raise Refusal(KafkaError.INVALID_RECORD, "a transactional batch without producer id")
     if header.producer_id >= 0 and (header.base_sequence < 0 or header.producer_epoch < 0):
         raise Refusal(
             KafkaError.INVALID_RECORD,

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fastkafka.broker.catalogue import Catalogue, TopicRow, new_uuid, uuid_text
-from fastkafka.broker.log_segment import FileRegion
 from fastkafka.broker.partition_log import AppendedBatch, LogConfig, PartitionLog
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.settings import PARTITIONS_PER_TOPIC_MAX, BrokerSettings
@@ -51,9 +50,14 @@ class Partition:
             self.waiters.appended(len(batch))
         return appended
 
-    def read(self, offset: int, max_bytes: int, at_least_one_batch: bool) -> FileRegion | None:
-        """Return what a fetch at `offset` gets; raises Refusal."""
-        return self.log.read(offset, max_bytes, at_least_one_batch)
+    def append_marker(
+        self, producer_id: int, producer_epoch: int, commit: bool, coordinator_epoch: int
+    ) -> int:
+        """End a transaction, wake the fetches, return the marker's offset; raises Refusal."""
+        offset = self.log.append_marker(producer_id, producer_epoch, commit, coordinator_epoch)
+        # The last stable offset may have moved far more than the bytes of a marker.
+        self.waiters.wake_all()
+        return offset
 
     def check_leader_epoch(self, current_leader_epoch: int) -> None:
         """Refuse a client whose picture of the leader is older or newer than ours (KIP-320)."""

@@ -13,6 +13,7 @@ import lz4.frame
 from fastkafka.broker.partition_log import LogConfig
 
 CODEC_LZ4 = 3
+TRANSACTIONAL = 0x10
 _AFTER_CRC = struct.Struct(">hiqqqhii")
 
 
@@ -99,6 +100,19 @@ def build_idempotent(
     values = [b"%d" % (sequence + index) for index in range(count)]
     return build_batch(
         values, producer_id=producer_id, producer_epoch=producer_epoch, base_sequence=sequence
+    )
+
+
+def build_transactional(
+    sequence: int, count: int = 1, producer_id: int = 7, producer_epoch: int = 0
+) -> memoryview:
+    """Build a batch of a transaction."""
+    return build_batch(
+        [b"%d" % (sequence + index) for index in range(count)],
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        base_sequence=sequence,
+        attributes=TRANSACTIONAL,
     )
 
 

@@ -110,7 +110,7 @@ def test_fetch_responses_are_the_bytes_of_the_table_codec(version: int, tmp_path
     path.write_bytes(os.urandom(1000))
     file = SegmentFile(path)
 
-    def body(region: Any) -> dict[str, Any]:
+    def body(region: Any, transaction: Any) -> dict[str, Any]:
         partitions = [
             {
                 "partition_index": index,
@@ -118,14 +118,14 @@ def test_fetch_responses_are_the_bytes_of_the_table_codec(version: int, tmp_path
                 "high_watermark": 2**40,
                 "last_stable_offset": 2**40,
                 **({"log_start_offset": 3} if version >= 5 else {}),
-                "aborted_transactions": [],
+                "aborted_transactions": None if aborted is None else transaction(aborted),
                 "records": records,
             }
-            for index, error_code, records in (
-                (0, 0, region(10, 200)),
-                (1, 0, region(210, 1)),
-                (2, 6, region(0, 0)),
-                (3, 0, region(211, 789)),
+            for index, error_code, aborted, records in (
+                (0, 0, None, region(10, 200)),
+                (1, 0, [], region(210, 1)),
+                (2, 6, None, region(0, 0)),
+                (3, 0, [(7, 2**40), (-1, 3)], region(211, 789)),
             )
         ]
         key = {"topic_id": TOPIC_ID} if version >= 13 else {"topic": "ä"}
@@ -136,12 +136,18 @@ def test_fetch_responses_are_the_bytes_of_the_table_codec(version: int, tmp_path
         }
 
     expected = protocol.encode_response(
-        FETCH, version, 77, body(lambda start, length: path.read_bytes()[start : start + length])
+        FETCH,
+        version,
+        77,
+        body(
+            lambda start, length: path.read_bytes()[start : start + length],
+            lambda rows: [{"producer_id": row[0], "first_offset": row[1]} for row in rows],
+        ),
     )
     with_regions = {
         "error_code": 70,
         "session_id": 9,
-        **body(lambda start, length: FileRegion(file, start, length) if length else None),
+        **body(lambda start, length: FileRegion(file, start, length) if length else None, list),
     }
     for topic in with_regions["responses"]:
         for partition in topic["partitions"]:

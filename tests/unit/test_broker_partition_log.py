@@ -28,8 +28,8 @@ def log(tmp_path: Path) -> Iterator[PartitionLog]:
 
 
 def read(log: PartitionLog, offset: int, max_bytes: int = EVERYTHING) -> bytes:
-    region = log.read(offset, max_bytes, at_least_one_batch=True)
-    return b"" if region is None else region.read()
+    batches = log.read(offset, max_bytes, at_least_one_batch=True)
+    return b"" if batches is None else batches.region.read()
 
 
 def read_all(log: PartitionLog) -> bytes:
@@ -78,16 +78,21 @@ def test_the_end_of_the_log_has_nothing_and_beyond_it_is_out_of_range(log: Parti
         assert caught.value.code == KafkaError.OFFSET_OUT_OF_RANGE
 
 
-def test_max_bytes_cuts_but_the_first_batch_may_be_whole(log: PartitionLog) -> None:
+def test_max_bytes_never_cuts_a_batch_and_the_first_may_be_larger(tmp_path: Path) -> None:
+    log = PartitionLog(tmp_path, LogConfig(index_interval_bytes=300))
     batch = build_batch([b"x" * 50])
-    log.append(batch)
-    log.append(batch)
-    whole = log.read(0, 10, at_least_one_batch=True)
-    cut = log.read(0, 10, at_least_one_batch=False)
-    both = log.read(0, len(batch) + 5, at_least_one_batch=True)
-    assert whole is not None and whole.length == len(batch)
-    assert cut is not None and cut.length == 10
-    assert both is not None and both.length == len(batch) + 5
+    for _ in range(20):
+        log.append(batch)
+    for max_bytes in range(0, 21 * len(batch), 7):
+        for offset in (0, 3):
+            whole = min(max_bytes // len(batch), 20 - offset)
+            found = log.read(offset, max_bytes, at_least_one_batch=False)
+            assert found is not None
+            assert found.region.length == whole * len(batch)
+            assert found.next_offset == offset + whole
+            assert found.available_bytes == min(max_bytes, (20 - offset) * len(batch))
+            assert len(read(log, offset, max_bytes)) == max(whole, 1) * len(batch)
+    log.close()
 
 
 def test_segments_roll_by_bytes_and_are_named_by_their_first_offset(log: PartitionLog) -> None:
@@ -164,10 +169,10 @@ def test_a_removed_segment_can_be_sent_to_its_end(tmp_path: Path) -> None:
     batch = build_batch([b"x" * 100])
     log = PartitionLog(tmp_path, LogConfig(segment_bytes=len(batch), retention_bytes=0))
     log.append(batch)
-    region = log.read(0, EVERYTHING, at_least_one_batch=True)
+    batches = log.read(0, EVERYTHING, at_least_one_batch=True)
     log.append(batch)
     assert files(log, ".log") == ["00000000000000000001.log"]
-    assert region is not None and region.read() == placed(batch, 0)
+    assert batches is not None and batches.region.read() == placed(batch, 0)
     log.close()
 
 

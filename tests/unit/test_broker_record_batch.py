@@ -99,7 +99,7 @@ def test_count_and_last_offset_delta_must_agree(last_offset_delta: int, records_
         (5, KafkaError.INVALID_RECORD),
         (CONTROL, KafkaError.INVALID_RECORD),
         (CONTROL | TRANSACTIONAL, KafkaError.INVALID_RECORD),
-        (TRANSACTIONAL, KafkaError.INVALID_TXN_STATE),
+        (TRANSACTIONAL, KafkaError.INVALID_RECORD),
     ],
 )
 def test_attributes_that_a_producer_may_not_set(attributes: int, code: int) -> None:

@@ -17,8 +17,12 @@ FIRST_LOG = "00000000000000000000.log"
 
 
 def content(log: PartitionLog) -> bytes:
-    region = log.read(log.log_start_offset, EVERYTHING, at_least_one_batch=True)
-    return b"" if region is None else region.read()
+    return content_from(log, log.log_start_offset)
+
+
+def content_from(log: PartitionLog, offset: int) -> bytes:
+    batches = log.read(offset, EVERYTHING, at_least_one_batch=True)
+    return b"" if batches is None else batches.region.read()
 
 
 def write_log(folder: Path, *batches: memoryview, config: LogConfig = DEFAULTS) -> None:
@@ -135,8 +139,7 @@ def test_the_index_is_made_again_from_the_log(tmp_path: Path, damage: str) -> No
         path.write_bytes({"empty": b"", "torn": good[:-5], "garbage": b"\xee" * 64}[damage])
     log = PartitionLog(tmp_path, config)
     assert path.read_bytes() == good
-    region = log.read(29, EVERYTHING, at_least_one_batch=True)
-    assert region is not None and region.read() == placed(build_idempotent(29), 29)
+    assert content_from(log, 29) == placed(build_idempotent(29), 29)
     log.close()
 
 
@@ -166,10 +169,8 @@ def test_damage_in_an_older_segment_costs_that_segment_only(tmp_path: Path) -> N
     path.write_bytes(stored)
     log = PartitionLog(tmp_path, config)
     assert log.log_end_offset == 5
-    good = log.read(2, EVERYTHING, at_least_one_batch=True)
-    after = log.read(3, EVERYTHING, at_least_one_batch=True)
-    assert good is not None and good.read() == placed(batch, 2)
-    assert after is not None and after.read() == placed(batch, 4)
+    assert content_from(log, 2) == placed(batch, 2)
+    assert content_from(log, 3) == placed(batch, 4)
     log.close()
 
 

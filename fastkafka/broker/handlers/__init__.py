@@ -19,6 +19,7 @@ from fastkafka.broker.handlers import (
     metadata,
     offset_for_leader_epoch,
     produce,
+    write_txn_markers,
 )
 from fastkafka.protocol import API_BY_NAME
 
@@ -32,6 +33,7 @@ _REGISTERED: tuple[Handler, ...] = (
     create_topics.HANDLER,
     delete_topics.HANDLER,
     init_producer_id.HANDLER,
+    write_txn_markers.HANDLER,
     offset_for_leader_epoch.HANDLER,
     describe_configs.HANDLER,
     describe_cluster.HANDLER,

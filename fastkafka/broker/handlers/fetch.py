@@ -2,14 +2,17 @@
 
 Version 7 added sessions, 12 compact lengths, 13 topic ids, 15 replica_state, 16 node_endpoints.
 Sessions are declined: session_id is always 0, which tells the client to send full requests
-(KIP-227). The last stable offset is the high watermark, since there are no transactions.
+(KIP-227).
 
 The first partition that has records gives at least one batch, however large, so that a consumer
-with small limits gets on (KIP-74); other partitions stay within what is left of max_bytes.
+with small limits gets on (KIP-74); other partitions stay within what is left of max_bytes. Batches
+are never cut: Kafka sends the piece that fits, which no consumer can use. With read_committed
+nothing at or after the last stable offset is sent, and aborted transactions are named.
 """
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,19 +24,20 @@ from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
-    from fastkafka.broker.log_segment import FileRegion
+    from fastkafka.broker.log_segment import ReadBatches
     from fastkafka.broker.topics import Partition
     from fastkafka.protocol import Request
 
 _SESSION_EPOCHS_FULL = (0, -1)  # FetchMetadata.INITIAL_EPOCH, FINAL_EPOCH
 _WAIT_MS_MAX = 2**31 - 1
+_READ_COMMITTED = 1  # IsolationLevel.java
 
 
 class _Collected(NamedTuple):
     """What there is to answer now."""
 
     responses: list[Body]
-    size_bytes: int
+    available_bytes: int
     has_error: bool
     partitions: list[Partition]
 
@@ -51,7 +55,7 @@ def handle(broker: Broker, request: Request) -> Parts | LaterAnswer:
 
 def _is_enough(collected: _Collected, body: dict[str, Any]) -> bool:
     return (
-        collected.size_bytes >= body["min_bytes"]
+        collected.available_bytes >= body["min_bytes"]
         or body["max_wait_ms"] <= 0
         or collected.has_error
         or not collected.partitions
@@ -61,9 +65,11 @@ def _is_enough(collected: _Collected, body: dict[str, Any]) -> bool:
 async def _wait(broker: Broker, request: Request) -> Parts:
     # Looked at again: records may have come between the request and this first step.
     collected = _collect(broker, request)
-    if not _is_enough(collected, request.body):
-        waiter = FetchWaiter(request.body["min_bytes"] - collected.size_bytes)
-        timeout_s = min(request.body["max_wait_ms"], _WAIT_MS_MAX) / 1000
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + min(request.body["max_wait_ms"], _WAIT_MS_MAX) / 1000
+    # An append that wakes may be invisible: its transaction is open, so it counts for nothing.
+    while not _is_enough(collected, request.body) and (timeout_s := deadline - loop.time()) > 0:
+        waiter = FetchWaiter(request.body["min_bytes"] - collected.available_bytes)
         await waiter.sleep(timeout_s, [partition.waiters for partition in collected.partitions])
         collected = _collect(broker, request)
     return _encode(request, collected.responses)
@@ -72,8 +78,10 @@ async def _wait(broker: Broker, request: Request) -> Parts:
 def _collect(broker: Broker, request: Request) -> _Collected:
     left_bytes = max(request.body["max_bytes"], 0)
     by_id = request.api_version >= TOPIC_IDS_SINCE
+    read_committed = request.body["isolation_level"] == _READ_COMMITTED
     responses: list[Body] = []
     size_bytes = 0
+    available_bytes = 0
     has_error = False
     found: list[Partition] = []
     for topic in request.body["topics"]:
@@ -82,20 +90,26 @@ def _collect(broker: Broker, request: Request) -> _Collected:
             try:
                 partition = _find(broker, topic, asked, by_id)
                 limit_bytes = max(min(left_bytes, asked["partition_max_bytes"]), 0)
-                region = partition.read(asked["fetch_offset"], limit_bytes, size_bytes == 0)
+                batches = partition.log.read(
+                    asked["fetch_offset"],
+                    limit_bytes,
+                    at_least_one_batch=size_bytes == 0,
+                    limit_offset=partition.log.last_stable_offset if read_committed else None,
+                )
             except Refusal as refusal:
                 has_error = True
                 partitions.append(_refused(asked["partition"], refusal.code))
                 continue
             found.append(partition)
-            if region is not None:
-                size_bytes += region.length
-                left_bytes = max(left_bytes - region.length, 0)
-            partitions.append(_answered(partition, region))
+            if batches is not None:
+                size_bytes += batches.region.length
+                available_bytes += batches.available_bytes
+                left_bytes = max(left_bytes - batches.region.length, 0)
+            partitions.append(_answered(partition, asked["fetch_offset"], batches, read_committed))
         responses.append(
             {"topic": topic["topic"], "topic_id": topic["topic_id"], "partitions": partitions}
         )
-    return _Collected(responses, size_bytes, has_error, found)
+    return _Collected(responses, available_bytes, has_error, found)
 
 
 def _find(broker: Broker, topic: dict[str, Any], asked: dict[str, Any], by_id: bool) -> Partition:
@@ -106,15 +120,24 @@ def _find(broker: Broker, topic: dict[str, Any], asked: dict[str, Any], by_id: b
     return partition
 
 
-def _answered(partition: Partition, region: FileRegion | None) -> Body:
+def _answered(
+    partition: Partition, fetch_offset: int, batches: ReadBatches | None, read_committed: bool
+) -> Body:
     log = partition.log
+    has_records = batches is not None and batches.region.length > 0
+    aborted: list[tuple[int, int]] | None = None
+    if read_committed:
+        aborted = []
+        if batches is not None and has_records:
+            aborted = log.aborted_transactions(fetch_offset, batches.next_offset)
     return {
         "partition_index": partition.index,
         "error_code": NO_ERROR,
         "high_watermark": log.high_watermark,
-        "last_stable_offset": log.high_watermark,
+        "last_stable_offset": log.last_stable_offset,
         "log_start_offset": log.log_start_offset,
-        "records": region,
+        "aborted_transactions": aborted,
+        "records": batches.region if batches is not None and has_records else None,
     }
 
 
@@ -125,6 +148,7 @@ def _refused(index: int, error_code: int) -> Body:
         "high_watermark": -1,
         "last_stable_offset": -1,
         "log_start_offset": -1,
+        "aborted_transactions": None,
         "records": None,
     }
 

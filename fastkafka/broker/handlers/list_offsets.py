@@ -1,7 +1,8 @@
 """ListOffsets (key 2), versions 1 to 10: the ends of a log, and offsets by time.
 
 Version 4 added leader epochs, 7 the record with the largest timestamp (KIP-734), 8 the start of the
-local log, 9 the end of the tiered part (there is none: -1), 10 a time-out.
+local log, 9 the end of the tiered part (there is none: -1), 10 a time-out. With read_committed the
+log ends at its last stable offset, for searches by time as well.
 """
 
 from __future__ import annotations
@@ -24,18 +25,21 @@ EARLIEST = -2
 MAX_TIMESTAMP = -3
 EARLIEST_LOCAL = -4
 LATEST_TIERED = -5
+_READ_COMMITTED = 1  # IsolationLevel.java
 
 _LEADER_EPOCHS_SINCE = 4
+_NOT_FOUND = TimestampAndOffset(NO_TIMESTAMP, -1)
 
 
 def handle(broker: Broker, request: Request) -> Body:
     """Answer each partition."""
+    read_committed = request.body["isolation_level"] == _READ_COMMITTED
     return {
         "topics": [
             {
                 "name": topic["name"],
                 "partitions": [
-                    _answer(broker, request.api_version, topic["name"], asked)
+                    _answer(broker, request.api_version, topic["name"], asked, read_committed)
                     for asked in topic["partitions"]
                 ],
             }
@@ -44,11 +48,13 @@ def handle(broker: Broker, request: Request) -> Body:
     }
 
 
-def _answer(broker: Broker, version: int, topic_name: str, asked: dict[str, Any]) -> Body:
+def _answer(
+    broker: Broker, version: int, topic_name: str, asked: dict[str, Any], read_committed: bool
+) -> Body:
     try:
         partition = broker.topics.by_name(topic_name).partition(asked["partition_index"])
         partition.check_leader_epoch(asked["current_leader_epoch"])
-        found = _find(partition, asked["timestamp"])
+        found = _find(partition, asked["timestamp"], read_committed)
     except Refusal as refusal:
         return _refused(asked, refusal.code)
     answer = {
@@ -62,19 +68,22 @@ def _answer(broker: Broker, version: int, topic_name: str, asked: dict[str, Any]
     return answer
 
 
-def _find(partition: Partition, timestamp: int) -> TimestampAndOffset:
+def _find(partition: Partition, timestamp: int, read_committed: bool) -> TimestampAndOffset:
     log = partition.log
+    end_offset = log.last_stable_offset if read_committed else log.high_watermark
     if timestamp == LATEST:
-        return TimestampAndOffset(NO_TIMESTAMP, log.high_watermark)
+        return TimestampAndOffset(NO_TIMESTAMP, end_offset)
     if timestamp in (EARLIEST, EARLIEST_LOCAL):
         return TimestampAndOffset(NO_TIMESTAMP, log.log_start_offset)
     if timestamp == LATEST_TIERED:
-        return TimestampAndOffset(NO_TIMESTAMP, -1)
+        return _NOT_FOUND
     if timestamp == MAX_TIMESTAMP:
-        return log.offset_of_max_timestamp()
-    if timestamp < 0:
+        found = log.offset_of_max_timestamp()
+    elif timestamp < 0:
         raise Refusal(KafkaError.INVALID_REQUEST, f"no offset is meant by timestamp {timestamp}")
-    return log.offset_for_timestamp(timestamp)
+    else:
+        found = log.offset_for_timestamp(timestamp)
+    return found if found.offset < end_offset else _NOT_FOUND
 
 
 def _refused(asked: dict[str, Any], error_code: int) -> Body:

@@ -2,7 +2,8 @@
 
 Version 8 added error messages, 9 compact lengths, 13 topic ids instead of names. With acks 0 there
 is no reply; when such a request fails the connection is closed, which is all that the client can
-notice (as Kafka does). acks 1 and all are the same here: there is one replica.
+notice (as Kafka does). acks 1 and all are the same here: there is one replica. Transactional
+batches are taken from requests that name a transactional id.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastkafka.broker.answers import Body, Handler, HangUp
 from fastkafka.broker.produce_request import TOPIC_IDS_SINCE, decode_produce
+from fastkafka.broker.record_batch import HEADER_BYTES, read_header
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.errors import KafkaError
 
@@ -31,8 +33,11 @@ def handle(broker: Broker, request: Request) -> Body | None:
     body = request.body
     if body["acks"] not in _ACKS_VALID:
         raise Refusal(KafkaError.INVALID_REQUIRED_ACKS, f"acks is {body['acks']}")
-    if body["transactional_id"] is not None:
-        raise Refusal(KafkaError.INVALID_TXN_STATE, "there are no transactions in progress")
+    if body["transactional_id"] is None and _has_transactional_batch(body["topic_data"]):
+        raise Refusal(
+            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            "transactional batches without a transactional id",
+        )
     by_id = request.api_version >= TOPIC_IDS_SINCE
     responses = [_append_topic(broker, topic_data, by_id) for topic_data in body["topic_data"]]
     if body["acks"] != ACKS_NONE:
@@ -42,6 +47,16 @@ def handle(broker: Broker, request: Request) -> Body | None:
             if partition["error_code"] != NO_ERROR:
                 raise HangUp(f"produce with acks 0 failed: {partition['error_message']}")
     return None
+
+
+def _has_transactional_batch(topic_data: list[dict[str, Any]]) -> bool:
+    return any(
+        data["records"] is not None
+        and len(data["records"]) >= HEADER_BYTES
+        and read_header(data["records"]).is_transactional
+        for topic in topic_data
+        for data in topic["partition_data"]
+    )
 
 
 def _append_topic(broker: Broker, topic_data: dict[str, Any], by_id: bool) -> Body:

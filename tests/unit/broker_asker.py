@@ -1,0 +1,101 @@
+"""Asks a broker without sockets, in every API and version that it offers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastkafka import protocol
+from fastkafka.broker.answers import Parts
+from fastkafka.broker.broker import Broker
+from fastkafka.broker.dispatcher import Dispatcher, LaterReply
+from fastkafka.broker.log_segment import FileRegion
+from fastkafka.broker.settings import BrokerSettings
+from fastkafka.broker.topics import Partition
+from tests.unit.broker_batches import build_batch
+
+Body = dict[str, Any]
+
+
+class Asker:
+    """Asks a broker as a client would, through frames."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.broker = Broker(BrokerSettings(data_dir, num_partitions=2, port=1234))
+        self.dispatcher = Dispatcher(self.broker)
+
+    def answer_frame(self, frame: bytes) -> bytes | None:
+        """Return the response to a frame, None when there is none; raises HangUp."""
+        answer = self.dispatcher.answer(memoryview(bytearray(frame)))
+        reply = asyncio.run(finished(answer)) if callable(answer) else answer
+        return None if reply is None else joined(reply)
+
+    def ask(self, api: str, version: int, body: Body | None = None) -> Body:
+        key = protocol.API_BY_NAME[api].key
+        frame = protocol.encode_request(key, version, 42, "test", body or {})
+        response = self.answer_frame(frame)
+        assert response is not None
+        correlation_id, answer = protocol.decode_response(key, version, response)
+        assert correlation_id == 42
+        return answer
+
+    def topic_key(self, name: str, by_id: bool, field: str = "name") -> Body:
+        if by_id:
+            return {"topic_id": self.broker.topics.by_name(name).topic_id}
+        return {field: name}
+
+
+async def finished(later: LaterReply) -> Parts | None:
+    return await asyncio.wait_for(later(), timeout=20)
+
+
+async def asleep(partition: Partition) -> None:
+    """Return once a fetch sleeps on the partition."""
+    while not len(partition.waiters):
+        await asyncio.sleep(0)
+
+
+def joined(parts: Parts) -> bytes:
+    return b"".join(part.read() if isinstance(part, FileRegion) else part for part in parts.parts)
+
+
+def plain_body(asker: Asker, api: str, version: int) -> Body:
+    """A request that succeeds, for any API and version."""
+    partition: Callable[..., list[Body]] = lambda **fields: [fields]  # noqa: E731
+    if api == "produce":
+        data = partition(index=0, records=bytes(build_batch()))
+        key = asker.topic_key("logs", version >= 13)
+        return {"acks": 1, "timeout_ms": 1, "topic_data": [{**key, "partition_data": data}]}
+    if api == "fetch":
+        asked = partition(partition=0, fetch_offset=0, partition_max_bytes=1000)
+        key = asker.topic_key("logs", version >= 13, "topic")
+        return {"max_wait_ms": 1, "topics": [{**key, "partitions": asked}]}
+    bodies: dict[str, Body] = {
+        "list_offsets": {
+            "replica_id": -1,
+            "topics": [{"name": "logs", "partitions": partition(partition_index=0, timestamp=-1)}],
+        },
+        "metadata": {"topics": [{"name": "logs"}]},
+        "find_coordinator": {"coordinator_keys": ["g"]} if version >= 4 else {"key": "g"},
+        "api_versions": {}
+        if version < 3
+        else {"client_software_name": "t", "client_software_version": "1"},
+        "create_topics": {
+            "topics": [{"name": "new", "num_partitions": 1, "replication_factor": 1}]
+        },
+        "delete_topics": {"topics": [{"name": "logs"}]}
+        if version >= 6
+        else {"topic_names": ["logs"]},
+        "init_producer_id": {"transactional_id": None, "transaction_timeout_ms": 1},
+        "offset_for_leader_epoch": {
+            "topics": [{"topic": "logs", "partitions": partition(partition=0, leader_epoch=0)}]
+        },
+        "write_txn_markers": {
+            "markers": [{"topics": [{"name": "logs", "partition_indexes": [0]}]}]
+        },
+        "describe_configs": {"resources": [{"resource_type": 2, "resource_name": "logs"}]},
+        "describe_cluster": {},
+    }
+    return bodies[api]
