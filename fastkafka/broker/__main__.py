@@ -29,7 +29,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--host", default=defaults.host, help="address to listen on (default %(default)s)")
-    add("--port", type=int, default=defaults.port, help="0 is any (default %(default)s)")
+    add("--port", type=_ports, default=str(defaults.port), help="0 is any (default %(default)s)")
+    add("--brokers", type=int, default=defaults.brokers, help="nodes to present (default 1)")
+    add("--rack", action="append", default=[], help="rack of a node; repeat it for the others")
+    add("--default-replication-factor", type=int, default=defaults.default_replication_factor)
     add("--advertised-host", default="", help="host that clients are told (default --host)")
     add("--data-dir", type=Path, help="where logs are kept; default: a new one, removed at the end")
     add("--node-id", type=int, default=defaults.node_id, help="default %(default)s")
@@ -45,11 +48,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _ports(text: str) -> tuple[int, ...]:
+    """Read one port, or one per node by commas."""
+    return tuple(int(port) for port in text.split(","))
+
+
 def _settings(options: argparse.Namespace, data_dir: Path) -> BrokerSettings:
     return BrokerSettings(
         data_dir=data_dir,
         host=options.host,
-        port=options.port,
+        port=options.port[0],
+        ports=options.port if len(options.port) > 1 else (),
+        brokers=options.brokers,
+        racks=tuple(options.rack),
+        default_replication_factor=options.default_replication_factor,
         advertised_host=options.advertised_host,
         node_id=options.node_id,
         num_partitions=options.num_partitions,

@@ -16,6 +16,7 @@ from fastkafka.broker.request_reader import read_request
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
+    from fastkafka.broker.request import Request
 
 Body = dict[str, Any]
 Part = bytes | FileRegion
@@ -56,6 +57,6 @@ class Handler(NamedTuple):
     api: str
     min_version: int
     max_version: int
-    handle: Callable[[Broker, protocol.Request], Answer | LaterAnswer]
-    refuse: Callable[[protocol.Request, int], Body | None]
+    handle: Callable[[Broker, Request], Answer | LaterAnswer]
+    refuse: Callable[[Request, int], Body | None]
     decode: Callable[[memoryview], protocol.Request] = read_request

@@ -9,6 +9,8 @@ import time
 from fastkafka.broker.catalogue import Catalogue
 from fastkafka.broker.data_dir import DataDir
 from fastkafka.broker.faults import Faults
+from fastkafka.broker.leadership import Leadership
+from fastkafka.broker.nodes import Nodes
 from fastkafka.broker.producer_ids import ProducerIds
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.broker.topics import Topics
@@ -18,7 +20,7 @@ _WILDCARD_HOSTS = ("0.0.0.0", "::", "")
 
 
 class Broker:
-    """One broker over one data directory, without the network."""
+    """All nodes of one process over one data directory, without the network."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         """Lock the data directory and open its logs.
@@ -31,24 +33,19 @@ class Broker:
         self._data_dir = DataDir(settings.data_dir)
         try:
             self._catalogue = Catalogue.open(settings.data_dir)
-            self.topics = Topics(settings, self._catalogue)
+            self.nodes = Nodes(settings, _advertised_host(settings))
+            self.topics = Topics(settings, self._catalogue, self.nodes)
             self.topics.load()
         except BaseException:
             self._data_dir.close()
             raise
         self.producer_ids = ProducerIds(self._catalogue)
-        self.host = _advertised_host(settings)
-        self.port = settings.port
+        self.leadership = Leadership(self.nodes, self.topics, settings.offsets_topic_num_partitions)
 
     @property
     def cluster_id(self) -> str:
         """The id of the cluster, which the data directory keeps."""
         return self._catalogue.cluster_id
-
-    @property
-    def node_id(self) -> int:
-        """The id of the only node."""
-        return self.settings.node_id
 
     def upkeep(self) -> None:
         """Remove old segments and forget producers that are long gone; called now and then."""

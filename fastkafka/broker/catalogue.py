@@ -1,9 +1,9 @@
 """The catalogue: what the broker knows of itself and its topics, in one small file.
 
-`catalogue.json` holds the cluster id, the first producer id that was never reserved, and each
-topic with its id, configuration and leader epochs. It is replaced as a whole, so a crash
-leaves the old or the new one; producer ids are on the disk before they are given, topics when
-fsync=always says so.
+`catalogue.json` holds the cluster id, the ids of the nodes, the first producer id that was never
+reserved, and each topic with its id, configuration, leader epochs and replicas. It is replaced as a
+whole, so a crash leaves the old or the new one; producer ids are on the disk before they are given,
+topics when fsync=always says so.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from fastkafka.broker.data_dir import replace_file
 from fastkafka.broker.start_errors import DataDirUnusable
 
 FILE_NAME = "catalogue.json"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
 class TopicRow:
-    """A topic as the catalogue has it; the length of `leader_epochs` is the partition count."""
+    """A topic as the catalogue has it: leader epoch and replicas of each partition."""
 
     name: str
     topic_id: bytes
     config: dict[str, str]
     leader_epochs: list[int]
+    replicas: list[list[int]]
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Catalogue:
 
     path: Path
     cluster_id: str
+    node_ids: list[int] = field(default_factory=list)
     next_producer_id: int = 0
     topics: dict[str, TopicRow] = field(default_factory=dict)
 
@@ -72,22 +74,31 @@ class Catalogue:
                 base64.b64decode(row["topic_id"], validate=True),
                 {key: str(value) for key, value in row["config"].items()},
                 [int(leader_epoch) for leader_epoch in row["leader_epochs"]],
+                [[int(node_id) for node_id in node_ids] for node_ids in row["replicas"]],
             )
             for name, row in content["topics"].items()
         }
-        return cls(path, str(content["cluster_id"]), int(content["next_producer_id"]), topics)
+        return cls(
+            path,
+            str(content["cluster_id"]),
+            [int(node_id) for node_id in content["node_ids"]],
+            int(content["next_producer_id"]),
+            topics,
+        )
 
     def save(self, sync: bool) -> None:
         """Write the file, with `sync` to the disk; after an OSError the old one is still there."""
         content = {
             "version": VERSION,
             "cluster_id": self.cluster_id,
+            "node_ids": self.node_ids,
             "next_producer_id": self.next_producer_id,
             "topics": {
                 row.name: {
                     "topic_id": base64.b64encode(row.topic_id).decode("ascii"),
                     "config": row.config,
                     "leader_epochs": row.leader_epochs,
+                    "replicas": row.replicas,
                 }
                 for row in self.topics.values()
             },

@@ -16,6 +16,8 @@ from typing import Any, cast
 from fastkafka.broker.answers import HangUp, Parts
 from fastkafka.broker.dispatcher import Dispatcher, LaterReply
 from fastkafka.broker.log_segment import FileRegion
+from fastkafka.broker.nodes import Node
+from fastkafka.broker.request import Client
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +43,12 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(
         self,
         dispatcher: Dispatcher,
+        node: Node,
         request_bytes_max: int,
         connections: set[Connection],
     ) -> None:
         self._dispatcher = dispatcher
+        self._client = Client(node)
         self._request_bytes_max = request_bytes_max
         self._connections = connections
         self._transport: asyncio.Transport
@@ -64,7 +68,9 @@ class Connection(asyncio.BufferedProtocol):
         """Begin: no Nagle, since replies are small and clients wait for them."""
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self._peer = f"{peer[0]}:{peer[1]}" if peer else "?"
+        if peer:
+            self._peer = f"{peer[0]}:{peer[1]}"
+            self._client.host, self._client.port = peer[:2]
         connection_socket = transport.get_extra_info("socket")
         connection_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connections.add(self)
@@ -181,7 +187,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pause_or_resume_reading()
 
     def _serve(self, frame: memoryview) -> None:
-        answer = self._dispatcher.answer(frame)
+        answer = self._dispatcher.answer(frame, self._client)
         if callable(answer):
             self._task = asyncio.get_running_loop().create_task(self._finish(answer))
         elif answer is not None:
@@ -290,6 +296,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._task is not None:
             self._task.cancel()
         self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection and send nothing more."""
+        if self._task is not None:
+            self._task.cancel()
+        self._transport.abort()
 
 
 def _read_whole(region: FileRegion) -> bytes:

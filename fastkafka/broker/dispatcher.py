@@ -17,6 +17,7 @@ from fastkafka.broker.broker import Broker
 from fastkafka.broker.faults import Fault
 from fastkafka.broker.handlers import HANDLERS, api_versions
 from fastkafka.broker.refusal import Refusal
+from fastkafka.broker.request import Client, Request
 from fastkafka.errors import KafkaError, ProtocolError
 
 _log = logging.getLogger(__name__)
@@ -28,12 +29,12 @@ LaterReply = Callable[[], Awaitable[Reply]]
 
 
 class Dispatcher:
-    """Answers the requests of all connections of one broker."""
+    """Answers the requests of all connections to all nodes."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    def answer(self, frame: memoryview) -> Reply | LaterReply:
+    def answer(self, frame: memoryview, client: Client) -> Reply | LaterReply:
         """Return the response to a request, None for no reply, or a function that waits for it.
 
         The frame is read until the answer is there, and must not change before.
@@ -45,8 +46,8 @@ class Dispatcher:
             if handler is None:
                 raise HangUp(f"api key {header.api_key} is not offered")
             if not handler.min_version <= header.api_version <= handler.max_version:
-                return self._unknown_version(handler, header)
-            request = handler.decode(frame)
+                return self._unknown_version(handler, header, client)
+            request = Request(*handler.decode(frame), client=client)
         except ProtocolError as error:
             raise HangUp(f"request cannot be read: {error.error.str()}") from None
         fault = self._broker.faults.take(handler.api)
@@ -57,19 +58,19 @@ class Dispatcher:
             return partial(self._wait, handler, request, answer)
         return _encoded(request, answer)
 
-    def _unknown_version(self, handler: Handler, header: protocol.RequestHeader) -> Reply:
+    def _unknown_version(
+        self, handler: Handler, header: protocol.RequestHeader, client: Client
+    ) -> Reply:
         if handler.api != "api_versions":
             raise HangUp(
                 f"{handler.api} version {header.api_version} is not offered, "
                 f"{handler.min_version} to {handler.max_version} are"
             )
         # KIP-511: the answer is in version 0, and tells the versions that would do.
-        request = protocol.Request(
-            header.api_key, 0, header.correlation_id, header.client_id, body={}
-        )
+        request = Request(header.api_key, 0, header.correlation_id, header.client_id, {}, client)
         return _encoded(request, api_versions.refuse(request, KafkaError.UNSUPPORTED_VERSION))
 
-    def _handle(self, handler: Handler, request: protocol.Request) -> Answer | LaterAnswer:
+    def _handle(self, handler: Handler, request: Request) -> Answer | LaterAnswer:
         try:
             return handler.handle(self._broker, request)
         except HangUp:
@@ -77,7 +78,7 @@ class Dispatcher:
         except Exception as error:
             return _refusal(handler, request, error)
 
-    async def _wait(self, handler: Handler, request: protocol.Request, later: LaterAnswer) -> Reply:
+    async def _wait(self, handler: Handler, request: Request, later: LaterAnswer) -> Reply:
         try:
             return _encoded(request, await later())
         except HangUp:
@@ -85,9 +86,7 @@ class Dispatcher:
         except Exception as error:
             return _encoded(request, _refusal(handler, request, error))
 
-    async def _answer_with_fault(
-        self, handler: Handler, request: protocol.Request, fault: Fault
-    ) -> Reply:
+    async def _answer_with_fault(self, handler: Handler, request: Request, fault: Fault) -> Reply:
         if fault.delay_ms:
             await asyncio.sleep(fault.delay_ms / 1000)
         if fault.drop_connection == "before":
@@ -104,14 +103,14 @@ class Dispatcher:
         return None if fault.drop_reply else reply
 
 
-def _refusal(handler: Handler, request: protocol.Request, error: Exception) -> Answer:
+def _refusal(handler: Handler, request: Request, error: Exception) -> Answer:
     if isinstance(error, Refusal):
         return handler.refuse(request, error.code)
     _log.error("%s v%d failed", handler.api, request.api_version, exc_info=error)
     return handler.refuse(request, KafkaError.UNKNOWN)
 
 
-def _encoded(request: protocol.Request, answer: Answer) -> Reply:
+def _encoded(request: Request, answer: Answer) -> Reply:
     if answer is None or isinstance(answer, Parts):
         return answer
     return Parts(

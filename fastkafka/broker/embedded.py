@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +44,11 @@ class EmbeddedBroker:
     Args:
         data_dir: where it keeps its logs; without one, a temporary directory that is removed by
             `stop`
-        port: 0 is any free port; after the first start the broker keeps the one it got
+        port: 0 is any free port; after the first start the broker keeps the one it got. Further
+            nodes take the ports that follow
+        brokers: logical nodes that the process presents
+        racks: racks of the nodes, in turn; without any, each node has its own
+        default_replication_factor: replicas of topics that do not say how many
         num_partitions, auto_create_topics, fsync, message_max_bytes, segment_bytes,
         retention_bytes, host: settings of the broker (BrokerSettings)
         log_level: of the log that `log_text` returns
@@ -55,6 +60,9 @@ class EmbeddedBroker:
         port: int = 0,
         num_partitions: int = 1,
         *,
+        brokers: int = 1,
+        racks: Sequence[str] = (),
+        default_replication_factor: int = 1,
         host: str = "127.0.0.1",
         auto_create_topics: bool = True,
         fsync: FsyncPolicy = "never",
@@ -65,8 +73,12 @@ class EmbeddedBroker:
     ) -> None:
         self._owns_data_dir = data_dir is None
         self._data_dir: Path | None = None if data_dir is None else Path(data_dir)
-        self._port = port
-        self._options = ["--host", host, "--num-partitions", str(num_partitions)]
+        self._ports = [port] if port == 0 or brokers == 1 else list(range(port, port + brokers))
+        self._options = ["--brokers", str(brokers)]
+        self._options += ["--default-replication-factor", str(default_replication_factor)]
+        for rack in racks:
+            self._options += ["--rack", rack]
+        self._options += ["--host", host, "--num-partitions", str(num_partitions)]
         self._options += ["--fsync", fsync, "--log-level", log_level]
         if not auto_create_topics:
             self._options.append("--no-auto-create")
@@ -89,7 +101,7 @@ class EmbeddedBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """The `host:port` that clients are given; the same after `restart`."""
+        """The `host:port` of each node, by commas; the same after `restart`."""
         if not self._bootstrap_servers:
             raise RuntimeError("the embedded broker has not been started")
         return self._bootstrap_servers
@@ -135,7 +147,13 @@ class EmbeddedBroker:
         if self._data_dir is None:
             self._data_dir = Path(tempfile.mkdtemp(prefix="fastkafka-broker-"))
         command = [sys.executable, "-m", "fastkafka.broker", "--print-bootstrap", "--control-stdin"]
-        command += ["--port", str(self._port), "--data-dir", str(self._data_dir), *self._options]
+        command += [
+            "--port",
+            ",".join(map(str, self._ports)),
+            "--data-dir",
+            str(self._data_dir),
+            *self._options,
+        ]
         # The child finds the package where this process found it, whatever its directory.
         package_parent = str(Path(__file__).resolve().parents[2])
         python_path = os.pathsep.join(
@@ -158,7 +176,7 @@ class EmbeddedBroker:
         if not address:
             raise self._start_error(log_position)
         self._bootstrap_servers = address
-        self._port = int(address.rpartition(":")[2])
+        self._ports = [int(node.rpartition(":")[2]) for node in address.split(",")]
 
     def stop(self) -> None:
         """End the process with SIGTERM, and remove the data directory if it was ours."""

@@ -22,6 +22,10 @@ from fastkafka.broker.log_segment import FileRegion
 SESSIONS_SINCE = 7
 FLEXIBLE_SINCE = 12
 TOPIC_IDS_SINCE = 13
+NODE_ENDPOINTS_SINCE = 16
+
+_CURRENT_LEADER_TAG = 1
+_NODE_ENDPOINTS_TAG = 0
 
 _PREFERRED_READ_REPLICA = struct.Struct(">i").pack(-1)
 _ABORTED_TRANSACTION = struct.Struct(">qq")
@@ -46,8 +50,26 @@ def encode_fetch(version: int, correlation_id: int, body: dict[str, Any]) -> Par
         for partition in topic["partitions"]:
             _write_partition(writer, version, partition)
         writer.no_tags()
-    writer.no_tags()
+    if version >= NODE_ENDPOINTS_SINCE and body["node_endpoints"]:
+        writer.tagged_field(_NODE_ENDPOINTS_TAG, _encoded_endpoints(body["node_endpoints"]))
+    else:
+        writer.no_tags()
     return writer.finish()
+
+
+def _encoded_endpoints(endpoints: list[dict[str, Any]]) -> bytes:
+    writer = _Writer(flexible=True)
+    writer.length(len(endpoints), _INT32)
+    for endpoint in endpoints:
+        writer.add(_INT32.pack(endpoint["node_id"]))
+        writer.string(endpoint["host"])
+        writer.add(_INT32.pack(endpoint["port"]))
+        if endpoint["rack"] is None:
+            writer.length(-1, _INT32)
+        else:
+            writer.string(endpoint["rack"])
+        writer.no_tags()
+    return writer.take()
 
 
 def _write_partition(writer: _Writer, version: int, partition: dict[str, Any]) -> None:
@@ -73,7 +95,14 @@ def _write_partition(writer: _Writer, version: int, partition: dict[str, Any]) -
     writer.length(0 if records is None else records.length, _INT32)
     if records is not None:
         writer.region(records)
-    writer.no_tags()
+    if version >= FLEXIBLE_SINCE and "current_leader" in partition:
+        leader = partition["current_leader"]
+        writer.tagged_field(
+            _CURRENT_LEADER_TAG,
+            struct.pack(">iib", leader["leader_id"], leader["leader_epoch"], 0),
+        )
+    else:
+        writer.no_tags()
 
 
 class _Writer:
@@ -96,20 +125,31 @@ class _Writer:
         if not self._flexible:
             self.add(layout.pack(length))
             return
-        length += 1
-        while length >= 0x80:
-            self._bytes.append(length & 0x7F | 0x80)
-            length >>= 7
-        self._bytes.append(length)
+        self._uvarint(length + 1)
+
+    def _uvarint(self, value: int) -> None:
+        while value >= 0x80:
+            self._bytes.append(value & 0x7F | 0x80)
+            value >>= 7
+        self._bytes.append(value)
 
     def string(self, text: str) -> None:
         encoded = text.encode()
         self.length(len(encoded), struct.Struct(">h"))
         self.add(encoded)
 
+    def tagged_field(self, tag: int, encoded: bytes) -> None:
+        """Write tagged fields of which there is one."""
+        self._bytes += bytes((1, tag))
+        self._uvarint(len(encoded))
+        self.add(encoded)
+
     def no_tags(self) -> None:
         if self._flexible:
             self._bytes.append(0)
 
+    def take(self) -> bytes:
+        return bytes(self._bytes)
+
     def finish(self) -> Parts:
-        return Parts([*self._parts, bytes(self._bytes)])
+        return Parts([*self._parts, self.take()])

@@ -21,3 +21,12 @@ class Refusal(Exception):
 
     def __str__(self) -> str:
         return f"{KafkaError(self.code).name()}: {self.reason}"
+
+
+class NotLeader(Refusal):
+    """The node that was asked does not lead the partition; says who does (KIP-951)."""
+
+    def __init__(self, code: int, reason: str, leader_id: int, leader_epoch: int) -> None:
+        super().__init__(code, reason)
+        self.leader_id = leader_id
+        self.leader_epoch = leader_epoch

@@ -1,4 +1,4 @@
-"""The listening side of the broker: one event loop, started and stopped as a whole."""
+"""The running broker: one event loop that serves the listeners of all nodes."""
 
 from __future__ import annotations
 
@@ -9,77 +9,88 @@ import resource
 import socket
 
 from fastkafka.broker.broker import Broker
-from fastkafka.broker.connection import Connection
 from fastkafka.broker.dispatcher import Dispatcher
+from fastkafka.broker.listener import Listener, bind
+from fastkafka.broker.nodes import Node
 from fastkafka.broker.settings import BrokerSettings
-from fastkafka.broker.start_errors import PortUnusable
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG = 1024
-
 
 class BrokerServer:
-    """A broker that listens; `start` and `stop` run on its event loop."""
+    """A broker that listens; everything runs on its event loop."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
         self._broker: Broker | None = None
-        self._server: asyncio.Server | None = None
+        self._listeners: dict[int, Listener] = {}
         self._upkeep: asyncio.TimerHandle | None = None
-        self._connections: set[Connection] = set()
 
     @property
     def broker(self) -> Broker:
-        """The broker behind the listener; there is one between start and stop."""
+        """The broker behind the listeners; there is one between start and stop."""
         if self._broker is None:
             raise RuntimeError("the broker has not been started")
         return self._broker
 
     @property
     def bootstrap_servers(self) -> str:
-        """What a client is given to find this broker."""
-        host = self.broker.host
-        return f"[{host}]:{self.broker.port}" if ":" in host else f"{host}:{self.broker.port}"
+        """What a client is given to find this broker: the addresses of all nodes."""
+        return ",".join(node.address for node in self.broker.nodes)
 
     async def start(self) -> None:
         """Open the data directory and listen.
 
         Raises: ConfigError, DataDirUnusable, DataDirLocked, PortUnusable
         """
-        self._settings.check()
-        # The port comes first: recovering a log only to find the port taken helps nobody.
-        listener = _listen(self._settings.host, self._settings.port)
-        try:
+        settings = self._settings
+        settings.check()
+        with contextlib.ExitStack() as on_failure:
+            # The ports come first: recovering a log only to find a port taken helps nobody.
+            bound: list[socket.socket] = []
+            for index in range(settings.brokers):
+                bound.append(bind(settings.host, settings.node_port(index)))
+                on_failure.callback(bound[-1].close)
             _raise_file_limit()
-            broker = Broker(self._settings)
-        except BaseException:
-            listener.close()
-            raise
-        self._broker = broker
-        broker.port = listener.getsockname()[1]
+            self._broker = broker = Broker(settings)
+            on_failure.pop_all()
         dispatcher = Dispatcher(broker)
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(
-                dispatcher, self._settings.socket_request_max_bytes, self._connections
-            ),
-            sock=listener,
-            backlog=_BACKLOG,
-        )
+        for node, node_socket in zip(broker.nodes, bound, strict=True):
+            listener = Listener(node, dispatcher, settings.socket_request_max_bytes)
+            self._listeners[node.node_id] = listener
+            await listener.open(node_socket)
         self._schedule_upkeep()
 
     async def stop(self) -> None:
         """Stop listening, close the connections, then the logs."""
         if self._upkeep is not None:
             self._upkeep.cancel()
-        if self._server is not None:
-            self._server.close()
-        for connection in list(self._connections):
-            connection.close()
+        for listener in self._listeners.values():
+            listener.close()
         # One step of the loop: closed transports tell their connections, cancelled tasks end.
         await asyncio.sleep(0)
         if self._broker is not None:
             self._broker.close()
+
+    def kill_node(self, node_id: int) -> None:
+        """End one node as kill -9 would: its connections break, its leaders move.
+
+        Raises: Refusal BROKER_ID_NOT_REGISTERED
+        """
+        node = self.broker.nodes.by_id(node_id)
+        if node.is_alive:
+            self._listeners[node_id].abort()
+            self.broker.leadership.node_died(node)
+
+    async def restart_node(self, node_id: int) -> None:
+        """Let a killed node listen again, on the port it had.
+
+        Raises: Refusal BROKER_ID_NOT_REGISTERED; PortUnusable
+        """
+        node: Node = self.broker.nodes.by_id(node_id)
+        if not node.is_alive:
+            await self._listeners[node_id].open(bind(self._settings.host, node.port))
+            self.broker.leadership.node_returned(node)
 
     def _schedule_upkeep(self) -> None:
         delay_s = self._settings.retention_check_interval_ms / 1000
@@ -91,24 +102,6 @@ class BrokerServer:
         except OSError as error:
             _log.error("upkeep failed: %s", error)
         self._schedule_upkeep()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind the port; raises PortUnusable."""
-    where = f"{host}:{port}"
-    try:
-        # One address only: with port 0 two families would get two different ports.
-        family, _, _, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise PortUnusable(
-            f"cannot listen on {where}: {error.strerror or error}",
-            hint="Choose another --port (0 takes any free one) or --host.",
-        ) from error
-    listener.setblocking(False)
-    return listener
 
 
 def _raise_file_limit() -> None:

@@ -11,6 +11,7 @@ from fastkafka.errors import ConfigError
 FsyncPolicy = Literal["never", "always"]
 
 PORT_MAX = 65535
+BROKERS_MAX = 100
 PARTITIONS_PER_TOPIC_MAX = 10_000
 # A segment must hold any batch that message.max.bytes lets in, and positions in .index are int32.
 SEGMENT_BYTES_MAX = 2**31 - 1
@@ -19,13 +20,22 @@ SEGMENT_BYTES_MIN = 14  # LogConfig: segment.bytes is at least LegacyRecord.RECO
 
 @dataclass(frozen=True)
 class BrokerSettings:
-    """What a broker is told at its start; `check` raises ConfigError naming the bad setting."""
+    """What a broker is told at its start; `check` raises ConfigError naming the bad setting.
+
+    With several `brokers`, ids and ports count up from `node_id` and `port` (0 is any free one),
+    unless `ports` names each; `racks` go round the nodes.
+    """
 
     data_dir: Path
     host: str = "127.0.0.1"
     port: int = 9092
     advertised_host: str = ""
+    brokers: int = 1
+    ports: tuple[int, ...] = ()
+    racks: tuple[str, ...] = ()
     node_id: int = 1
+    default_replication_factor: int = 1
+    offsets_topic_num_partitions: int = 50
     num_partitions: int = 1
     auto_create_topics: bool = True
     fsync: FsyncPolicy = "never"
@@ -33,6 +43,7 @@ class BrokerSettings:
     segment_bytes: int = 1 << 30
     index_interval_bytes: int = 4096
     retention_bytes: int = -1
+    retention_ms: int = 604_800_000
     retention_check_interval_ms: int = 300_000
     producer_id_expiration_ms: int = 86_400_000
     socket_request_max_bytes: int = 104_857_600
@@ -41,12 +52,17 @@ class BrokerSettings:
         """Raise ConfigError for the first setting that is out of its range."""
         ranges = (
             ("port", self.port, 0, PORT_MAX),
-            ("node_id", self.node_id, 0, 2**31 - 1),
+            ("brokers", self.brokers, 1, BROKERS_MAX),
+            ("port of the last broker", self.node_port(self.brokers - 1), 0, PORT_MAX),
+            ("node_id", self.node_id, 0, 2**31 - 1 - self.brokers),
+            ("default_replication_factor", self.default_replication_factor, 1, self.brokers),
+            ("offsets_topic_num_partitions", self.offsets_topic_num_partitions, 1, 1000),
             ("num_partitions", self.num_partitions, 1, PARTITIONS_PER_TOPIC_MAX),
             ("message_max_bytes", self.message_max_bytes, 0, 2**31 - 1),
             ("segment_bytes", self.segment_bytes, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
             ("index_interval_bytes", self.index_interval_bytes, 0, 2**31 - 1),
             ("retention_bytes", self.retention_bytes, -1, 2**63 - 1),
+            ("retention_ms", self.retention_ms, -1, 2**63 - 1),
             ("retention_check_interval_ms", self.retention_check_interval_ms, 1, 2**63 - 1),
             ("producer_id_expiration_ms", self.producer_id_expiration_ms, 1, 2**63 - 1),
             ("socket_request_max_bytes", self.socket_request_max_bytes, 64, 2**31 - 1),
@@ -57,7 +73,30 @@ class BrokerSettings:
                     f"{name} must be between {lowest} and {highest}, not {value}",
                     where="embedded broker",
                 )
+        if self.ports and len(self.ports) != self.brokers:
+            raise ConfigError(
+                f"ports names {len(self.ports)} ports for {self.brokers} brokers",
+                where="embedded broker",
+            )
         if self.fsync not in ("never", "always"):
             raise ConfigError(
                 f"fsync must be never or always, not {self.fsync!r}", where="embedded broker"
             )
+
+    def node_port(self, index: int) -> int:
+        """Return the port that a node is to listen on; 0 is any."""
+        if self.ports:
+            return self.ports[index % len(self.ports)]
+        return self.port + index if self.port else 0
+
+    def node_rack(self, index: int) -> str | None:
+        """Return the rack of a node."""
+        if self.racks:
+            return self.racks[index % len(self.racks)]
+        return f"rack-{self.node_id + index}" if self.brokers > 1 else None
+
+    def node_log_dir(self, index: int) -> Path:
+        """Return the directory of a node's partitions."""
+        if self.brokers == 1:
+            return self.data_dir
+        return self.data_dir / f"node-{self.node_id + index}"

@@ -13,12 +13,13 @@ import errno
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fastkafka.broker.catalogue import Catalogue, TopicRow, new_uuid, uuid_text
-from fastkafka.broker.partition_log import AppendedBatch, LogConfig, PartitionLog
-from fastkafka.broker.refusal import Refusal
+from fastkafka.broker.nodes import Node, Nodes
+from fastkafka.broker.partition_log import AppendedBatch, PartitionLog
+from fastkafka.broker.refusal import NotLeader, Refusal
 from fastkafka.broker.settings import PARTITIONS_PER_TOPIC_MAX, BrokerSettings
 from fastkafka.broker.start_errors import DataDirUnusable
 from fastkafka.broker.topic_config import log_config
@@ -32,15 +33,25 @@ _TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 _PARTITION_FOLDER = re.compile(r"(.+)-(\d+)")
 _METADATA_FILE_NAME = "partition.metadata"  # PartitionMetadataFile.java
 NO_TOPIC_ID = bytes(16)
+INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state")
 
 
 class Partition:
-    """One partition: its log, and the fetches that wait for it."""
+    """One partition: its log, its leader and replicas, and the fetches that wait for it."""
 
-    def __init__(self, topic_name: str, index: int, log: PartitionLog) -> None:
+    def __init__(
+        self,
+        topic_name: str,
+        index: int,
+        log: PartitionLog,
+        replica_ids: list[int],
+        leader_id: int,
+    ) -> None:
         self.topic_name = topic_name
         self.index = index
         self.log = log
+        self.replica_ids = replica_ids
+        self.leader_id = leader_id
         self.waiters = AppendWaiters()
 
     def append(self, batch: memoryview) -> AppendedBatch:
@@ -59,15 +70,26 @@ class Partition:
         self.waiters.wake_all()
         return offset
 
-    def check_leader_epoch(self, current_leader_epoch: int) -> None:
-        """Refuse a client whose picture of the leader is older or newer than ours (KIP-320)."""
+    def check_leader(self, node: Node, current_leader_epoch: int = -1) -> None:
+        """Refuse a client that asks the wrong node, or whose picture of the leader is not ours.
+
+        Raises: NotLeader NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH; Refusal UNKNOWN_LEADER_EPOCH
+        Source: KIP-320, KIP-951; Partition.localLogWithEpochOrThrow looks at the epoch first
+        """
         leader_epoch = self.log.leader_epoch
-        if current_leader_epoch < 0 or current_leader_epoch == leader_epoch:
-            return
         where = f"{self.topic_name}-{self.index} has leader epoch {leader_epoch}"
-        if current_leader_epoch < leader_epoch:
-            raise Refusal(KafkaError.FENCED_LEADER_EPOCH, f"{where}, not {current_leader_epoch}")
-        raise Refusal(KafkaError.UNKNOWN_LEADER_EPOCH, f"{where}, not {current_leader_epoch} yet")
+        if current_leader_epoch > leader_epoch:
+            raise Refusal(
+                KafkaError.UNKNOWN_LEADER_EPOCH, f"{where}, not {current_leader_epoch} yet"
+            )
+        if 0 <= current_leader_epoch < leader_epoch:
+            code, reason = KafkaError.FENCED_LEADER_EPOCH, f"{where}, not {current_leader_epoch}"
+        elif node.node_id != self.leader_id:
+            code = KafkaError.NOT_LEADER_FOR_PARTITION
+            reason = f"{where} and leader {self.leader_id}, not {node.node_id}"
+        else:
+            return
+        raise NotLeader(code, reason, self.leader_id, leader_epoch)
 
 
 class Topic:
@@ -78,6 +100,11 @@ class Topic:
         self.topic_id = topic_id
         self.config = dict(config)
         self.partitions: list[Partition] = []
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether the topic belongs to the coordinators (Topic.INTERNAL_TOPICS)."""
+        return self.name in INTERNAL_TOPICS
 
     def partition(self, index: int) -> Partition:
         """Return a partition; raises Refusal UNKNOWN_TOPIC_OR_PARTITION."""
@@ -92,9 +119,10 @@ class Topic:
 class Topics:
     """All topics, by name and by id."""
 
-    def __init__(self, settings: BrokerSettings, catalogue: Catalogue) -> None:
+    def __init__(self, settings: BrokerSettings, catalogue: Catalogue, nodes: Nodes) -> None:
         self._settings = settings
         self._catalogue = catalogue
+        self._nodes = nodes
         self._by_name: dict[str, Topic] = {}
         self._by_id: dict[bytes, Topic] = {}
 
@@ -130,7 +158,10 @@ class Topics:
         """
         rows = self._catalogue.topics
         doing = f"the folders of {self._settings.data_dir} cannot be read"
+        self._check_node_ids()
         try:
+            for node in self._nodes:
+                node.log_dir.mkdir(exist_ok=True)
             self._set_strays_aside(rows)
             for row in rows.values():
                 row.leader_epochs = [leader_epoch + 1 for leader_epoch in row.leader_epochs]
@@ -142,12 +173,37 @@ class Topics:
         except OSError as error:
             raise DataDirUnusable(f"{doing}: {error}") from error
 
-    def create(self, name: str, partition_count: int, config: Mapping[str, str]) -> Topic:
+    def _check_node_ids(self) -> None:
+        """Take the ids of the nodes; several nodes keep what they have in folders of their own."""
+        node_ids = [node.node_id for node in self._nodes]
+        known = self._catalogue.node_ids
+        if known and known != node_ids and max(len(known), len(node_ids)) > 1:
+            raise DataDirUnusable(
+                f"{self._settings.data_dir} belongs to the nodes {known}, not {node_ids}",
+                hint="Start as many brokers with the same ids, or name another data directory.",
+            )
+        if known != node_ids:
+            for row in self._catalogue.topics.values():
+                row.replicas = [node_ids for _ in row.replicas]
+        self._catalogue.node_ids = node_ids
+
+    def create(
+        self,
+        name: str,
+        partition_count: int,
+        config: Mapping[str, str],
+        replicas: Sequence[list[int]] | None = None,
+    ) -> Topic:
         """Create a topic that `check_new` has let through.
 
+        Args: replicas: node ids of each partition; None lets the broker place them
         Raises: Refusal KAFKA_STORAGE_ERROR
         """
-        row = TopicRow(name, new_uuid(), dict(config), [0] * partition_count)
+        if replicas is None:
+            replicas = self._nodes.place_replicas(
+                name, range(partition_count), self._settings.default_replication_factor
+            )
+        row = TopicRow(name, new_uuid(), dict(config), [0] * partition_count, list(replicas))
         self._catalogue.topics[name] = row
         try:
             self._make_room(row)
@@ -198,6 +254,28 @@ class Topics:
             partition.waiters.wake_all()
             self._remove_folder(partition.log)
 
+    def set_leader(self, partition: Partition, leader_id: int) -> None:
+        """Give a partition another leader, -1 for none, and the next leader epoch.
+
+        A leader that was no replica becomes one. Raises: Refusal KAFKA_STORAGE_ERROR
+        """
+        row = self._catalogue.topics[partition.topic_name]
+        index = partition.index
+        if leader_id >= 0 and leader_id not in partition.replica_ids:
+            partition.replica_ids.append(leader_id)
+        row.leader_epochs[index] += 1
+        try:
+            self._catalogue.save(self._syncs)
+        except OSError as error:
+            row.leader_epochs[index] -= 1
+            raise Refusal(
+                KafkaError.KAFKA_STORAGE_ERROR,
+                f"the leader of {row.name}-{index} could not be changed: {error}",
+            ) from error
+        partition.log.begin_leader_epoch(row.leader_epochs[index])
+        partition.leader_id = leader_id
+        partition.waiters.wake_all()
+
     def close(self) -> None:
         """Close all logs."""
         for topic in self._by_name.values():
@@ -211,20 +289,22 @@ class Topics:
     def _syncs(self) -> bool:
         return self._settings.fsync == "always"
 
-    def _folder(self, name: str, index: int) -> Path:
-        return self._settings.data_dir / f"{name}-{index}"
+    def _folder(self, row: TopicRow, index: int) -> Path:
+        return self._nodes.by_id(row.replicas[index][0]).log_dir / f"{row.name}-{index}"
 
     def _open(self, row: TopicRow) -> Topic:
         topic = Topic(row.name, row.topic_id, row.config)
-        config: LogConfig = log_config(self._settings, row.config)
+        config = log_config(self._settings, row.config)
         for index, leader_epoch in enumerate(row.leader_epochs):
-            folder = self._folder(row.name, index)
+            folder = self._folder(row, index)
             folder.mkdir(exist_ok=True)
             if not (folder / _METADATA_FILE_NAME).exists():
                 _write_metadata(folder, row.topic_id)
             log = PartitionLog(folder, config)
             log.begin_leader_epoch(leader_epoch)
-            topic.partitions.append(Partition(row.name, index, log))
+            replica_ids = row.replicas[index]
+            leader_id = self._nodes.first_alive(replica_ids)
+            topic.partitions.append(Partition(row.name, index, log, replica_ids, leader_id))
         self._by_name[row.name] = topic
         self._by_id[row.topic_id] = topic
         return topic
@@ -240,7 +320,7 @@ class Topics:
     def _make_room(self, row: TopicRow) -> None:
         """Set aside folders that a topic of the same name has left behind."""
         for index in range(len(row.leader_epochs)):
-            folder = self._folder(row.name, index)
+            folder = self._folder(row, index)
             if not folder.exists():
                 continue
             if _read_metadata(folder) is None and any(folder.iterdir()):
@@ -257,8 +337,10 @@ class Topics:
             _log.warning("%s could not be removed: %s", log.folder, error)
 
     def _set_strays_aside(self, rows: Mapping[str, TopicRow]) -> None:
-        for folder in sorted(self._settings.data_dir.glob(f"*/{_METADATA_FILE_NAME}")):
-            folder = folder.parent
+        for file in sorted(
+            file for node in self._nodes for file in node.log_dir.glob(f"*/{_METADATA_FILE_NAME}")
+        ):
+            folder = file.parent
             match = _PARTITION_FOLDER.fullmatch(folder.name)
             if folder.name.endswith("-delete"):
                 _remove_tree(folder)

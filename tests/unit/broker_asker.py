@@ -12,6 +12,7 @@ from fastkafka.broker.answers import Parts
 from fastkafka.broker.broker import Broker
 from fastkafka.broker.dispatcher import Dispatcher, LaterReply
 from fastkafka.broker.log_segment import FileRegion
+from fastkafka.broker.request import Client
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.broker.topics import Partition
 from tests.unit.broker_batches import build_batch
@@ -25,10 +26,11 @@ class Asker:
     def __init__(self, data_dir: Path) -> None:
         self.broker = Broker(BrokerSettings(data_dir, num_partitions=2, port=1234))
         self.dispatcher = Dispatcher(self.broker)
+        self.client = Client(self.broker.nodes.first)
 
     def answer_frame(self, frame: bytes) -> bytes | None:
         """Return the response to a frame, None when there is none; raises HangUp."""
-        answer = self.dispatcher.answer(memoryview(bytearray(frame)))
+        answer = self.dispatcher.answer(memoryview(bytearray(frame)), self.client)
         reply = asyncio.run(finished(answer)) if callable(answer) else answer
         return None if reply is None else joined(reply)
 

@@ -292,7 +292,7 @@ def test_a_long_poll_ends_with_the_append_that_makes_min_bytes(asker: Asker) -> 
     frame = memoryview(protocol.encode_request(1, 11, 1, None, body))
 
     async def poll() -> Parts | None:
-        answer = asker.dispatcher.answer(frame)
+        answer = asker.dispatcher.answer(frame, asker.client)
         assert callable(answer)
         task = asyncio.get_running_loop().create_task(finished(answer))
         logs = asker.broker.topics.by_name("logs")
@@ -319,7 +319,7 @@ def test_a_long_poll_ends_when_its_topic_is_deleted(asker: Asker) -> None:
     frame = memoryview(protocol.encode_request(1, 13, 1, None, body))
 
     async def poll() -> Parts | None:
-        answer = asker.dispatcher.answer(frame)
+        answer = asker.dispatcher.answer(frame, asker.client)
         assert callable(answer)
         task = asyncio.get_running_loop().create_task(finished(answer))
         await asleep(topic.partition(0))
@@ -357,7 +357,7 @@ def test_create_topics_says_what_it_cannot_do(asker: Asker) -> None:
         answer: Body = asker.ask("create_topics", 7, {"topics": [row]})["topics"][0]
         return answer
 
-    node = asker.broker.node_id
+    node = asker.broker.nodes.first.node_id
     assert create(replication_factor=3)["error_code"] == KafkaError.INVALID_REPLICATION_FACTOR
     assert create(num_partitions=0)["error_code"] == KafkaError.INVALID_PARTITIONS
     config = [{"name": "cleanup.policy", "value": "compact"}]
@@ -434,7 +434,7 @@ def test_describe_configs_shows_what_is_in_force(asker: Asker) -> None:
     asked = [
         {"resource_type": 2, "resource_name": "logs"},
         {"resource_type": 2, "resource_name": "logs", "configuration_keys": ["segment.bytes"]},
-        {"resource_type": 4, "resource_name": str(asker.broker.node_id)},
+        {"resource_type": 4, "resource_name": str(asker.broker.nodes.first.node_id)},
         {"resource_type": 2, "resource_name": "none"},
         {"resource_type": 4, "resource_name": "99"},
         {"resource_type": 8, "resource_name": ""},

@@ -111,6 +111,7 @@ def test_fetch_responses_are_the_bytes_of_the_table_codec(version: int, tmp_path
     file = SegmentFile(path)
 
     def body(region: Any, transaction: Any) -> dict[str, Any]:
+        hint = {"current_leader": {"leader_id": 3, "leader_epoch": 2**30}}
         partitions = [
             {
                 "partition_index": index,
@@ -120,6 +121,7 @@ def test_fetch_responses_are_the_bytes_of_the_table_codec(version: int, tmp_path
                 **({"log_start_offset": 3} if version >= 5 else {}),
                 "aborted_transactions": None if aborted is None else transaction(aborted),
                 "records": records,
+                **(hint if error_code and version >= 12 else {}),
             }
             for index, error_code, aborted, records in (
                 (0, 0, None, region(10, 200)),
@@ -129,7 +131,12 @@ def test_fetch_responses_are_the_bytes_of_the_table_codec(version: int, tmp_path
             )
         ]
         key = {"topic_id": TOPIC_ID} if version >= 13 else {"topic": "ä"}
+        endpoints = [
+            {"node_id": 3, "host": "a" * 300, "port": 9092, "rack": None},
+            {"node_id": 4, "host": "b", "port": 9093, "rack": "r"},
+        ]
         return {
+            **({"node_endpoints": endpoints} if version >= 16 else {}),
             "throttle_time_ms": 0,
             **({"error_code": 70, "session_id": 9} if version >= 7 else {}),
             "responses": [{**key, "partitions": partitions}, {**key, "partitions": []}],

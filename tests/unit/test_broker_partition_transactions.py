@@ -235,7 +235,7 @@ def test_a_read_committed_long_poll_sleeps_through_a_transaction_until_its_marke
     async def poll() -> bytes:
         body = fetch_body(READ_COMMITTED, max_wait_ms=20_000, min_bytes=100)
         frame = protocol.encode_request(1, 12, 1, None, body)
-        later = asker.dispatcher.answer(memoryview(bytearray(frame)))
+        later = asker.dispatcher.answer(memoryview(bytearray(frame)), asker.client)
         assert callable(later)
         fetching = asyncio.create_task(finished(later))
         await asleep(partition)

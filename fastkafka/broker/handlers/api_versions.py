@@ -16,7 +16,7 @@ from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
-    from fastkafka.protocol import Request
+    from fastkafka.broker.request import Request
 
 _CLIENT_SOFTWARE_SINCE = 3
 # ApiVersionsRequest.SOFTWARE_NAME_VERSION_PATTERN

@@ -1,8 +1,7 @@
 """CreateTopics (key 19), versions 2 to 7: create topics, or say why not.
 
 Version 4 takes -1 for the defaults of the broker, 5 answers with the configuration, 7 with the
-topic id. There is one replica of everything: the replication factor is 1, and assignments name this
-node.
+topic id. Replicas are names only: all nodes of this process share one copy of each log.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
-    from fastkafka.protocol import Request
+    from fastkafka.broker.request import Request
 
 _BROKER_DEFAULT = -1
 _SOURCE_TOPIC = 1  # DescribeConfigsResponse.ConfigSource: DYNAMIC_TOPIC_CONFIG
@@ -42,17 +41,27 @@ def handle(broker: Broker, request: Request) -> Body:
 
 def _create(broker: Broker, asked: dict[str, Any], validate_only: bool) -> Body:
     config = check_config({row["name"]: row["value"] for row in asked["configs"]})
-    partition_count = _partition_count(broker, asked)
-    broker.topics.check_new(asked["name"], partition_count)
+    name = asked["name"]
+    if asked["assignments"]:
+        replicas = _assigned_replicas(broker, asked)
+        broker.topics.check_new(name, len(replicas))
+    else:
+        partition_count, replication_factor = asked["num_partitions"], asked["replication_factor"]
+        if partition_count == _BROKER_DEFAULT:
+            partition_count = broker.settings.num_partitions
+        if replication_factor == _BROKER_DEFAULT:
+            replication_factor = broker.settings.default_replication_factor
+        broker.topics.check_new(name, partition_count)
+        replicas = broker.nodes.place_replicas(name, range(partition_count), replication_factor)
     topic_id = NO_TOPIC_ID
     if not validate_only:
-        topic_id = broker.topics.create(asked["name"], partition_count, config).topic_id
+        topic_id = broker.topics.create(name, len(replicas), config, replicas).topic_id
     return {
-        "name": asked["name"],
+        "name": name,
         "topic_id": topic_id,
         "error_code": NO_ERROR,
-        "num_partitions": partition_count,
-        "replication_factor": 1,
+        "num_partitions": len(replicas),
+        "replication_factor": len(replicas[0]),
         "configs": [
             {
                 "name": row.name,
@@ -66,30 +75,29 @@ def _create(broker: Broker, asked: dict[str, Any], validate_only: bool) -> Body:
     }
 
 
-def _partition_count(broker: Broker, asked: dict[str, Any]) -> int:
-    """Return the partition count; raises Refusal for what one node cannot give."""
-    assignments = asked["assignments"]
-    if assignments:
-        if asked["num_partitions"] != _BROKER_DEFAULT or asked["replication_factor"] != -1:
-            raise Refusal(
-                KafkaError.INVALID_REQUEST, "assignments leave no choice of partitions or replicas"
-            )
-        indexes = sorted(row["partition_index"] for row in assignments)
-        replicas_exist = all(row["broker_ids"] == [broker.node_id] for row in assignments)
-        if indexes != list(range(len(indexes))) or not replicas_exist:
+def _assigned_replicas(broker: Broker, asked: dict[str, Any]) -> list[list[int]]:
+    """Return the replicas that the client has chosen; raises Refusal when they make no sense."""
+    if asked["num_partitions"] != _BROKER_DEFAULT or asked["replication_factor"] != -1:
+        raise Refusal(
+            KafkaError.INVALID_REQUEST, "assignments leave no choice of partitions or replicas"
+        )
+    rows = sorted(asked["assignments"], key=lambda row: int(row["partition_index"]))
+    node_ids = {node.node_id for node in broker.nodes}
+    if [row["partition_index"] for row in rows] != list(range(len(rows))):
+        raise Refusal(KafkaError.INVALID_REPLICA_ASSIGNMENT, "partitions must be 0 to n - 1")
+    for row in rows:
+        replica_ids = row["broker_ids"]
+        unique_ids = set(replica_ids)
+        if not unique_ids or len(unique_ids) < len(replica_ids) or not unique_ids <= node_ids:
             raise Refusal(
                 KafkaError.INVALID_REPLICA_ASSIGNMENT,
-                f"partitions must be 0 to n - 1, each on broker {broker.node_id} alone",
+                f"replicas {replica_ids} are not different nodes of {sorted(node_ids)}",
             )
-        return len(indexes)
-    if asked["replication_factor"] not in (_BROKER_DEFAULT, 1):
-        raise Refusal(
-            KafkaError.INVALID_REPLICATION_FACTOR,
-            f"replication factor {asked['replication_factor']} with one broker",
-        )
-    if asked["num_partitions"] == _BROKER_DEFAULT:
-        return broker.settings.num_partitions
-    return int(asked["num_partitions"])
+        if len(replica_ids) != len(rows[0]["broker_ids"]):
+            raise Refusal(
+                KafkaError.INVALID_REPLICA_ASSIGNMENT, "partitions differ in their replica count"
+            )
+    return [list(row["broker_ids"]) for row in rows]
 
 
 def _refused(asked: dict[str, Any], error_code: int, reason: str | None = None) -> Body:

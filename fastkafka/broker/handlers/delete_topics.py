@@ -11,7 +11,7 @@ from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
-    from fastkafka.protocol import Request
+    from fastkafka.broker.request import Request
 
 _TOPIC_IDS_SINCE = 6
 

@@ -1,4 +1,4 @@
-"""DescribeCluster (key 60), versions 0 to 2: the cluster id and its one broker.
+"""DescribeCluster (key 60), versions 0 to 2: the cluster id and its nodes.
 
 Version 1 may ask for the controllers instead (KIP-919); there is no separate controller listener.
 """
@@ -13,13 +13,13 @@ from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
-    from fastkafka.protocol import Request
+    from fastkafka.broker.request import Request
 
 _ENDPOINT_BROKERS = 1
 
 
 def handle(broker: Broker, request: Request) -> Body:
-    """Answer with this broker."""
+    """Answer with the nodes that are alive; version 2 may ask for the dead ones too (KIP-1073)."""
     endpoint_type = request.body["endpoint_type"]
     if endpoint_type != _ENDPOINT_BROKERS:
         return {
@@ -30,8 +30,16 @@ def handle(broker: Broker, request: Request) -> Body:
         "error_code": NO_ERROR,
         "endpoint_type": endpoint_type,
         "cluster_id": broker.cluster_id,
-        "controller_id": broker.node_id,
-        "brokers": [{"broker_id": broker.node_id, "host": broker.host, "port": broker.port}],
+        "controller_id": broker.nodes.controller_id,
+        "brokers": [
+            {
+                "broker_id": node.node_id,
+                "host": node.host,
+                "port": node.port,
+                "rack": node.rack,
+            }
+            for node in broker.nodes.alive
+        ],
     }
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from fastkafka.broker.answers import Body, Handler
 from fastkafka.broker.refusal import NO_ERROR, Refusal
-from fastkafka.broker.topic_config import INT, LONG, STRING, config_rows
+from fastkafka.broker.topic_config import BOOLEAN, INT, LONG, STRING, config_rows
 from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
-    from fastkafka.protocol import Request
+    from fastkafka.broker.nodes import Node
+    from fastkafka.broker.request import Request
 
 # ConfigResource.Type, DescribeConfigsResponse.ConfigSource and ConfigType
 _TOPIC = 2
@@ -23,7 +24,6 @@ _BROKER = 4
 _SOURCE_TOPIC = 1
 _SOURCE_STATIC_BROKER = 4
 _SOURCE_DEFAULT = 5
-_BOOLEAN = 1
 
 
 def handle(broker: Broker, request: Request) -> Body:
@@ -31,17 +31,17 @@ def handle(broker: Broker, request: Request) -> Body:
     results = []
     for asked in request.body["resources"]:
         try:
-            results.append(_describe(broker, asked))
+            results.append(_describe(broker, request, asked))
         except Refusal as refusal:
             results.append(_refused(asked, refusal.code, refusal.reason))
     return {"results": results}
 
 
-def _describe(broker: Broker, asked: dict[str, Any]) -> Body:
+def _describe(broker: Broker, request: Request, asked: dict[str, Any]) -> Body:
     if asked["resource_type"] == _TOPIC:
         configs = _topic_configs(broker, asked["resource_name"])
     elif asked["resource_type"] == _BROKER:
-        configs = _broker_configs(broker, asked["resource_name"])
+        configs = _broker_configs(broker, request.node, asked["resource_name"])
     else:
         raise Refusal(
             KafkaError.INVALID_REQUEST,
@@ -64,20 +64,21 @@ def _topic_configs(broker: Broker, name: str) -> list[Body]:
     ]
 
 
-def _broker_configs(broker: Broker, name: str) -> list[Body]:
+def _broker_configs(broker: Broker, node: Node, name: str) -> list[Body]:
     settings = broker.settings
-    if name not in ("", str(broker.node_id)):
+    if name not in ("", str(node.node_id)):
         raise Refusal(
-            KafkaError.INVALID_REQUEST, f"this is broker {broker.node_id}, not broker {name}"
+            KafkaError.INVALID_REQUEST, f"this is broker {node.node_id}, not broker {name}"
         )
     values = (
-        ("auto.create.topics.enable", str(settings.auto_create_topics).lower(), _BOOLEAN),
-        ("log.dirs", str(settings.data_dir), STRING),
+        ("auto.create.topics.enable", str(settings.auto_create_topics).lower(), BOOLEAN),
+        ("log.dirs", str(node.log_dir), STRING),
         ("log.index.interval.bytes", str(settings.index_interval_bytes), INT),
         ("log.retention.bytes", str(settings.retention_bytes), LONG),
+        ("log.retention.ms", str(settings.retention_ms), LONG),
         ("log.segment.bytes", str(settings.segment_bytes), INT),
         ("message.max.bytes", str(settings.message_max_bytes), INT),
-        ("node.id", str(settings.node_id), INT),
+        ("node.id", str(node.node_id), INT),
         ("num.partitions", str(settings.num_partitions), INT),
         ("producer.id.expiration.ms", str(settings.producer_id_expiration_ms), INT),
         ("socket.request.max.bytes", str(settings.socket_request_max_bytes), INT),

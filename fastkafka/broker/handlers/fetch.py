@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastkafka.broker.answers import Body, Handler, LaterAnswer, Parts
 from fastkafka.broker.fetch_response import TOPIC_IDS_SINCE, encode_fetch
+from fastkafka.broker.leader_hints import current_leader, node_endpoints
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.broker.waiters import FetchWaiter
 from fastkafka.errors import KafkaError
@@ -25,8 +26,8 @@ from fastkafka.errors import KafkaError
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
     from fastkafka.broker.log_segment import ReadBatches
+    from fastkafka.broker.request import Request
     from fastkafka.broker.topics import Partition
-    from fastkafka.protocol import Request
 
 _SESSION_EPOCHS_FULL = (0, -1)  # FetchMetadata.INITIAL_EPOCH, FINAL_EPOCH
 _WAIT_MS_MAX = 2**31 - 1
@@ -49,7 +50,7 @@ def handle(broker: Broker, request: Request) -> Parts | LaterAnswer:
         raise Refusal(KafkaError.FETCH_SESSION_ID_NOT_FOUND, "fetch sessions are not kept")
     collected = _collect(broker, request)
     if _is_enough(collected, body):
-        return _encode(request, collected.responses)
+        return _encode(broker, request, collected.responses)
     return partial(_wait, broker, request)
 
 
@@ -72,12 +73,11 @@ async def _wait(broker: Broker, request: Request) -> Parts:
         waiter = FetchWaiter(request.body["min_bytes"] - collected.available_bytes)
         await waiter.sleep(timeout_s, [partition.waiters for partition in collected.partitions])
         collected = _collect(broker, request)
-    return _encode(request, collected.responses)
+    return _encode(broker, request, collected.responses)
 
 
 def _collect(broker: Broker, request: Request) -> _Collected:
     left_bytes = max(request.body["max_bytes"], 0)
-    by_id = request.api_version >= TOPIC_IDS_SINCE
     read_committed = request.body["isolation_level"] == _READ_COMMITTED
     responses: list[Body] = []
     size_bytes = 0
@@ -88,7 +88,7 @@ def _collect(broker: Broker, request: Request) -> _Collected:
         partitions: list[Body] = []
         for asked in topic["partitions"]:
             try:
-                partition = _find(broker, topic, asked, by_id)
+                partition = _find(broker, request, topic, asked)
                 limit_bytes = max(min(left_bytes, asked["partition_max_bytes"]), 0)
                 batches = partition.log.read(
                     asked["fetch_offset"],
@@ -98,7 +98,7 @@ def _collect(broker: Broker, request: Request) -> _Collected:
                 )
             except Refusal as refusal:
                 has_error = True
-                partitions.append(_refused(asked["partition"], refusal.code))
+                partitions.append(_refused(asked["partition"], refusal))
                 continue
             found.append(partition)
             if batches is not None:
@@ -112,11 +112,15 @@ def _collect(broker: Broker, request: Request) -> _Collected:
     return _Collected(responses, available_bytes, has_error, found)
 
 
-def _find(broker: Broker, topic: dict[str, Any], asked: dict[str, Any], by_id: bool) -> Partition:
-    topics = broker.topics
-    found = topics.by_id(topic["topic_id"]) if by_id else topics.by_name(topic["topic"])
+def _find(
+    broker: Broker, request: Request, topic: dict[str, Any], asked: dict[str, Any]
+) -> Partition:
+    if request.api_version >= TOPIC_IDS_SINCE:
+        found = broker.topics.by_id(topic["topic_id"])
+    else:
+        found = broker.topics.by_name(topic["topic"])
     partition = found.partition(asked["partition"])
-    partition.check_leader_epoch(asked["current_leader_epoch"])
+    partition.check_leader(request.node, asked["current_leader_epoch"])
     return partition
 
 
@@ -141,24 +145,27 @@ def _answered(
     }
 
 
-def _refused(index: int, error_code: int) -> Body:
+def _refused(index: int, refusal: Refusal) -> Body:
     return {
         "partition_index": index,
-        "error_code": error_code,
+        "error_code": refusal.code,
         "high_watermark": -1,
         "last_stable_offset": -1,
         "log_start_offset": -1,
         "aborted_transactions": None,
         "records": None,
+        **current_leader(refusal),
     }
 
 
-def _encode(request: Request, responses: list[Body], error_code: int = NO_ERROR) -> Parts:
+def _encode(broker: Broker, request: Request, responses: list[Body]) -> Parts:
+    rows = (row for response in responses for row in response["partitions"])
     body = {
         "throttle_time_ms": 0,
-        "error_code": error_code,
+        "error_code": NO_ERROR,
         "session_id": 0,
         "responses": responses,
+        "node_endpoints": node_endpoints(broker.nodes, rows),
     }
     return encode_fetch(request.api_version, request.correlation_id, body)
 

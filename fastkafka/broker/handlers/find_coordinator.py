@@ -14,7 +14,7 @@ from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
-    from fastkafka.protocol import Request
+    from fastkafka.broker.request import Request
 
 _MANY_KEYS_SINCE = 4
 _GROUP = 0  # CoordinatorType.java
@@ -26,9 +26,9 @@ def handle(broker: Broker, request: Request) -> Body:
     if request.body["key_type"] == _GROUP:
         answer: Body = {
             "error_code": NO_ERROR,
-            "node_id": broker.node_id,
-            "host": broker.host,
-            "port": broker.port,
+            "node_id": request.node.node_id,
+            "host": request.node.host,
+            "port": request.node.port,
         }
     else:
         answer = {

@@ -16,8 +16,8 @@ from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
+    from fastkafka.broker.request import Request
     from fastkafka.broker.topics import Partition
-    from fastkafka.protocol import Request
 
 # ListOffsetsRequest.java
 LATEST = -1
@@ -39,7 +39,7 @@ def handle(broker: Broker, request: Request) -> Body:
             {
                 "name": topic["name"],
                 "partitions": [
-                    _answer(broker, request.api_version, topic["name"], asked, read_committed)
+                    _answer(broker, request, topic["name"], asked, read_committed)
                     for asked in topic["partitions"]
                 ],
             }
@@ -49,11 +49,11 @@ def handle(broker: Broker, request: Request) -> Body:
 
 
 def _answer(
-    broker: Broker, version: int, topic_name: str, asked: dict[str, Any], read_committed: bool
+    broker: Broker, request: Request, topic_name: str, asked: dict[str, Any], read_committed: bool
 ) -> Body:
     try:
         partition = broker.topics.by_name(topic_name).partition(asked["partition_index"])
-        partition.check_leader_epoch(asked["current_leader_epoch"])
+        partition.check_leader(request.node, asked["current_leader_epoch"])
         found = _find(partition, asked["timestamp"], read_committed)
     except Refusal as refusal:
         return _refused(asked, refusal.code)
@@ -63,7 +63,7 @@ def _answer(
         "timestamp": found.timestamp,
         "offset": found.offset,
     }
-    if version >= _LEADER_EPOCHS_SINCE and found.offset >= 0:
+    if request.api_version >= _LEADER_EPOCHS_SINCE and found.offset >= 0:
         answer["leader_epoch"] = partition.log.leader_epoch
     return answer
 

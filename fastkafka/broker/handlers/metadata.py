@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastkafka.broker.answers import Body, Handler
+from fastkafka.broker.nodes import NO_NODE_ID
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.broker.topics import NO_TOPIC_ID
 from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
-    from fastkafka.broker.topics import Topic
-    from fastkafka.protocol import Request
+    from fastkafka.broker.request import Request
+    from fastkafka.broker.topics import Partition, Topic
 
 _TOPICS_BY_ID_SINCE = 12
 
@@ -32,9 +33,9 @@ def handle(broker: Broker, request: Request) -> Body:
         )
         topics = [_answer(broker, request.api_version, topic, may_create) for topic in asked]
     return {
-        "brokers": [{"node_id": broker.node_id, "host": broker.host, "port": broker.port}],
+        "brokers": [node.endpoint for node in broker.nodes.alive],
         "cluster_id": broker.cluster_id,
-        "controller_id": broker.node_id,
+        "controller_id": broker.nodes.controller_id,
         "topics": topics,
     }
 
@@ -56,22 +57,26 @@ def _answer(broker: Broker, version: int, asked: dict[str, Any], may_create: boo
 
 
 def _describe(broker: Broker, topic: Topic) -> Body:
-    nodes = [broker.node_id]
     return {
         "error_code": NO_ERROR,
         "name": topic.name,
         "topic_id": topic.topic_id,
-        "partitions": [
-            {
-                "error_code": NO_ERROR,
-                "partition_index": partition.index,
-                "leader_id": broker.node_id,
-                "leader_epoch": partition.log.leader_epoch,
-                "replica_nodes": nodes,
-                "isr_nodes": nodes,
-            }
-            for partition in topic.partitions
-        ],
+        "is_internal": topic.is_internal,
+        "partitions": [_describe_partition(broker, partition) for partition in topic.partitions],
+    }
+
+
+def _describe_partition(broker: Broker, partition: Partition) -> Body:
+    has_leader = partition.leader_id != NO_NODE_ID
+    alive = {node.node_id for node in broker.nodes.alive}
+    return {
+        "error_code": NO_ERROR if has_leader else KafkaError.LEADER_NOT_AVAILABLE,
+        "partition_index": partition.index,
+        "leader_id": partition.leader_id,
+        "leader_epoch": partition.log.leader_epoch,
+        "replica_nodes": partition.replica_ids,
+        "isr_nodes": [node_id for node_id in partition.replica_ids if node_id in alive],
+        "offline_replicas": [node_id for node_id in partition.replica_ids if node_id not in alive],
     }
 
 

@@ -12,7 +12,8 @@ from fastkafka.broker.refusal import NO_ERROR, Refusal
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
-    from fastkafka.protocol import Request
+    from fastkafka.broker.nodes import Node
+    from fastkafka.broker.request import Request
 
 
 def handle(broker: Broker, request: Request) -> Body:
@@ -22,7 +23,8 @@ def handle(broker: Broker, request: Request) -> Body:
             {
                 "topic": topic["topic"],
                 "partitions": [
-                    _answer(broker, topic["topic"], asked) for asked in topic["partitions"]
+                    _answer(broker, request.node, topic["topic"], asked)
+                    for asked in topic["partitions"]
                 ],
             }
             for topic in request.body["topics"]
@@ -30,10 +32,10 @@ def handle(broker: Broker, request: Request) -> Body:
     }
 
 
-def _answer(broker: Broker, topic_name: str, asked: dict[str, Any]) -> Body:
+def _answer(broker: Broker, node: Node, topic_name: str, asked: dict[str, Any]) -> Body:
     try:
         partition = broker.topics.by_name(topic_name).partition(asked["partition"])
-        partition.check_leader_epoch(asked["current_leader_epoch"])
+        partition.check_leader(node, asked["current_leader_epoch"])
     except Refusal as refusal:
         return _refused(asked, refusal.code)
     epoch, end_offset = partition.log.end_offset_for_epoch(asked["leader_epoch"])

@@ -12,6 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from fastkafka.broker.answers import Body, Handler, HangUp
+from fastkafka.broker.leader_hints import current_leader, node_endpoints
 from fastkafka.broker.produce_request import TOPIC_IDS_SINCE, decode_produce
 from fastkafka.broker.record_batch import HEADER_BYTES, read_header
 from fastkafka.broker.refusal import NO_ERROR, Refusal
@@ -19,12 +20,13 @@ from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
+    from fastkafka.broker.request import Request
     from fastkafka.broker.topics import Topic
-    from fastkafka.protocol import Request
 
 _log = logging.getLogger(__name__)
 
 ACKS_NONE = 0
+LEADER_HINTS_SINCE = 10  # KIP-951
 _ACKS_VALID = (-1, 0, 1)
 
 
@@ -38,10 +40,11 @@ def handle(broker: Broker, request: Request) -> Body | None:
             KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
             "transactional batches without a transactional id",
         )
-    by_id = request.api_version >= TOPIC_IDS_SINCE
-    responses = [_append_topic(broker, topic_data, by_id) for topic_data in body["topic_data"]]
+    responses = [_append_topic(broker, request, topic_data) for topic_data in body["topic_data"]]
     if body["acks"] != ACKS_NONE:
-        return {"responses": responses}
+        rows = (row for response in responses for row in response["partition_responses"])
+        endpoints = node_endpoints(broker.nodes, rows)
+        return {"responses": responses, "node_endpoints": endpoints}
     for response in responses:
         for partition in response["partition_responses"]:
             if partition["error_code"] != NO_ERROR:
@@ -59,11 +62,11 @@ def _has_transactional_batch(topic_data: list[dict[str, Any]]) -> bool:
     )
 
 
-def _append_topic(broker: Broker, topic_data: dict[str, Any], by_id: bool) -> Body:
+def _append_topic(broker: Broker, request: Request, topic_data: dict[str, Any]) -> Body:
     refusal: Refusal | None = None
     topic: Topic | None = None
     try:
-        if by_id:
+        if request.api_version >= TOPIC_IDS_SINCE:
             topic = broker.topics.by_id(topic_data["topic_id"])
         else:
             topic = broker.topics.by_name(topic_data["name"])
@@ -73,22 +76,23 @@ def _append_topic(broker: Broker, topic_data: dict[str, Any], by_id: bool) -> Bo
         "name": topic_data["name"],
         "topic_id": topic_data["topic_id"],
         "partition_responses": [
-            _append(topic, data) if topic else _refused(data["index"], refusal)
+            _append(request, topic, data) if topic else _refused(request, data["index"], refusal)
             for data in topic_data["partition_data"]
         ],
     }
 
 
-def _append(topic: Topic, data: dict[str, Any]) -> Body:
+def _append(request: Request, topic: Topic, data: dict[str, Any]) -> Body:
     index = data["index"]
     try:
         if data["records"] is None:
             raise Refusal(KafkaError.INVALID_RECORD, "there are no records")
         partition = topic.partition(index)
+        partition.check_leader(request.node)
         appended = partition.append(data["records"])
     except Refusal as refusal:
         _log.info("produce to %s-%d: %s", topic.name, index, refusal)
-        return _refused(index, refusal)
+        return _refused(request, index, refusal)
     return {
         "index": index,
         "error_code": NO_ERROR,
@@ -98,7 +102,7 @@ def _append(topic: Topic, data: dict[str, Any]) -> Body:
     }
 
 
-def _refused(index: int, refusal: Refusal | None) -> Body:
+def _refused(request: Request, index: int, refusal: Refusal | None) -> Body:
     return {
         "index": index,
         "error_code": refusal.code if refusal else KafkaError.UNKNOWN,
@@ -106,6 +110,7 @@ def _refused(index: int, refusal: Refusal | None) -> Body:
         "log_append_time_ms": -1,
         "log_start_offset": -1,
         "error_message": str(refusal),
+        **(current_leader(refusal) if request.api_version >= LEADER_HINTS_SINCE else {}),
     }
 
 

@@ -1,0 +1,42 @@
+"""A request as handlers get it: what it says, who sent it, and which node was asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fastkafka.broker.nodes import Node
+
+ANONYMOUS = "User:ANONYMOUS"  # KafkaPrincipal.ANONYMOUS
+
+
+@dataclass
+class Client:
+    """The other end of a connection; lives as long as the connection.
+
+    Args:
+        node: the node whose listener it connected to
+        host, port: where it connects from
+        principal: who it is, in Kafka's form
+    """
+
+    node: Node
+    host: str = ""
+    port: int = 0
+    principal: str = ANONYMOUS
+
+
+class Request(NamedTuple):
+    """A request with its body and where it came from."""
+
+    api_key: int
+    api_version: int
+    correlation_id: int
+    client_id: str | None
+    body: dict[str, Any]
+    client: Client
+
+    @property
+    def node(self) -> Node:
+        """The node that was asked."""
+        return self.client.node
