@@ -1,4 +1,4 @@
-"""One segment of a partition: a `.log` file of batches as they came, and its index.
+"""One segment of a partition: a `.log` file of batches as they came, and its two indexes.
 
 Files are named by the offset of their first record, 20 digits, as Kafka names them. A segment is
 written at its end only, with positioned writes; reading never moves a file position, so any number
@@ -23,6 +23,7 @@ from fastkafka.broker.record_batch import (
     crc_matches,
     read_header,
 )
+from fastkafka.broker.time_index import TimeIndex
 
 _SCAN_BYTES = 64 * 1024
 
@@ -92,12 +93,24 @@ class LogSegment:
         self.base_offset = base_offset
         self.next_offset = base_offset
         self.size_bytes = 0
-        self.max_timestamp = -1
-        self.max_timestamp_position = 0
+        self.first_timestamp = -1  # the largest of the first batch
         self.path = segment_path(folder, base_offset, ".log")
-        index_path = segment_path(folder, base_offset, ".index")
         self._file = SegmentFile(self.path)
-        self.index = OffsetIndex(index_path, base_offset, index_interval_bytes)
+        index_path = segment_path(folder, base_offset, ".index")
+        self._index = OffsetIndex(index_path, base_offset, index_interval_bytes)
+        self._time_index = TimeIndex(segment_path(folder, base_offset, ".timeindex"), base_offset)
+
+    @property
+    def max_timestamp(self) -> int:
+        """The largest timestamp of its records, -1 without records."""
+        return self._time_index.max_timestamp
+
+    @property
+    def retention_timestamp(self) -> int:
+        """What retention.ms goes by: the largest timestamp, or when the file was last written."""
+        if self.max_timestamp >= 0:
+            return self.max_timestamp
+        return os.fstat(self._file.fileno()).st_mtime_ns // 1_000_000
 
     # ---- writing
 
@@ -121,18 +134,30 @@ class LogSegment:
                 os.ftruncate(fd, position)
             raise
         if self._note(header, base_offset, position):
-            self.index.write_last_entry()
+            self._index.write_last_entry()
+            if self._time_index.make_entry():
+                self._time_index.write_last_entry()
 
     def _note(self, header: BatchHeader, base_offset: int, position: int) -> bool:
-        """Take a batch that is in the file into the books."""
+        """Take a batch that is in the file into the books; True when it is due in the indexes."""
+        if position == 0:
+            self.first_timestamp = header.max_timestamp
+        last_offset = base_offset + header.last_offset_delta
         self.size_bytes = position + header.size_bytes
-        self.next_offset = base_offset + header.last_offset_delta + 1
-        if header.max_timestamp > self.max_timestamp:
-            self.max_timestamp = header.max_timestamp
-            self.max_timestamp_position = position
-        return self.index.add(
-            self.next_offset - 1, position, header.size_bytes, header.max_timestamp
-        )
+        self.next_offset = last_offset + 1
+        self._time_index.add(header.max_timestamp, last_offset)
+        return self._index.add(last_offset, position, header.size_bytes)
+
+    def finish(self) -> None:
+        """Complete the indexes: the segment will be read only, or its log closes."""
+        if self._time_index.make_entry():
+            self._time_index.write_last_entry()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the indexes; the `.log` file closes when the last fetch that sends it is done."""
+        self._index.file.close()
+        self._time_index.file.close()
 
     def sync(self) -> None:
         """Wait until the batches are on the disk."""
@@ -150,9 +175,11 @@ class LogSegment:
         for found in self._scan(0, file_bytes, check_crcs):
             if found.header.base_offset < self.next_offset:
                 break
-            self._note(found.header, found.header.base_offset, found.position)
+            if self._note(found.header, found.header.base_offset, found.position):
+                self._time_index.make_entry()
             visit(found)
-        self.index.write_file()
+        self._index.write_file()
+        self._time_index.write_file()
         return file_bytes - self.size_bytes
 
     def cut_tail(self) -> None:
@@ -215,7 +242,7 @@ class LogSegment:
 
     def _batch_boundary(self, start: int, limit: int) -> int:
         """Return the end of the last batch that is whole in `start` to `limit`."""
-        end = max(start, self.index.position_up_to(limit))
+        end = max(start, self._index.position_up_to(limit))
         for found in self._scan(end, limit):
             end = found.position + found.header.size_bytes
         return end
@@ -227,37 +254,36 @@ class LogSegment:
         return read_header(os.pread(self._file.fileno(), HEADER_BYTES, position)).base_offset
 
     def _first_batch_reaching(self, offset: int) -> FoundBatch | None:
-        for found in self._scan(self.index.position_for_offset(offset), self.size_bytes):
+        for found in self._scan(self._index.position_for_offset(offset), self.size_bytes):
             if found.header.last_offset >= offset:
                 return found
         return None
 
-    def first_batch_from_timestamp(self, timestamp: int) -> FoundBatch | None:
+    def first_batch_from_timestamp(self, timestamp: int) -> bytes | None:
         """Return the first batch with a record at `timestamp` or later."""
         if self.max_timestamp < timestamp:
             return None
-        for found in self._scan(self.index.position_for_timestamp(timestamp), self.size_bytes):
+        position = self._index.position_for_offset(self._time_index.offset_before(timestamp))
+        for found in self._scan(position, self.size_bytes):
             if found.header.max_timestamp >= timestamp:
-                return found
+                return self.read_batch(found)
         return None
 
-    def read_batch(self, position: int) -> bytes:
-        """Read the whole batch that starts at `position`."""
-        fd = self._file.fileno()
-        header = read_header(os.pread(fd, HEADER_BYTES, position))
-        return os.pread(fd, header.size_bytes, position)
+    def read_batch(self, found: FoundBatch) -> bytes:
+        """Read a whole batch."""
+        return os.pread(self._file.fileno(), found.header.size_bytes, found.position)
 
     # ---- the end
 
     def remove(self) -> None:
         """Unlink the files; a fetch that is being sent keeps the bytes until it is done."""
-        self.index.close()
-        for path in (self.path, self.index.path):
+        self.let_go()
+        for path in (self.path, self._index.file.path, self._time_index.file.path):
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the files."""
-        self.index.close()
+        """Complete the indexes and close the files."""
+        self.finish()
         self._file.close()
 
 

@@ -18,28 +18,18 @@ from typing import NamedTuple
 
 from fastkafka.broker.data_dir import sync_folder
 from fastkafka.broker.leader_epochs import LeaderEpochs
+from fastkafka.broker.log_config import LogConfig
 from fastkafka.broker.log_segment import FoundBatch, LogSegment, ReadBatches
 from fastkafka.broker.producer_state import ProducerState
 from fastkafka.broker.record_batch import BatchHeader, check_produced, placed_prefix, read_header
 from fastkafka.broker.record_timestamps import first_record_from
 from fastkafka.broker.refusal import Refusal
-from fastkafka.broker.settings import FsyncPolicy
+from fastkafka.broker.retention import count_expired
+from fastkafka.broker.time_index import NO_TIMESTAMP
 from fastkafka.broker.transaction_marker import TransactionMarker, build_marker, read_marker
 from fastkafka.errors import KafkaError
 
 _log = logging.getLogger(__name__)
-
-NO_TIMESTAMP = -1
-
-
-class LogConfig(NamedTuple):
-    """Configuration of a log: the topic's own values over the broker's."""
-
-    segment_bytes: int = 1 << 30
-    index_interval_bytes: int = 4096
-    retention_bytes: int = -1
-    max_message_bytes: int = 1_048_588
-    fsync: FsyncPolicy = "never"
 
 
 class AppendedBatch(NamedTuple):
@@ -59,9 +49,10 @@ class TimestampAndOffset(NamedTuple):
 class PartitionLog:
     """Append, read and recover the log in `folder`."""
 
-    def __init__(self, folder: Path, config: LogConfig) -> None:
+    def __init__(self, folder: Path, config: LogConfig, log_start_offset: int = 0) -> None:
         """Open the log, and cut off what a crash left half written.
 
+        Args: log_start_offset: records before it were deleted, whether or not their segment was
         Raises: OSError when the folder or its files cannot be read
         """
         self.folder = folder
@@ -71,11 +62,13 @@ class PartitionLog:
         self.leader_epoch = 0
         self._segments: list[LogSegment] = []
         self._open()
+        self._log_start_offset = min(log_start_offset, self.log_end_offset)
+        self._forget_before_start()
 
     @property
     def log_start_offset(self) -> int:
         """Offset of the first record that is still there."""
-        return self._segments[0].base_offset
+        return max(self._log_start_offset, self._segments[0].base_offset)
 
     @property
     def log_end_offset(self) -> int:
@@ -134,7 +127,7 @@ class PartitionLog:
         if not header.is_control:
             self.producer_state.record(header, header.base_offset, now_ms)
             return
-        marker = read_marker(header, segment.read_batch(found.position))
+        marker = read_marker(header, segment.read_batch(found))
         if marker is not None:
             self.producer_state.record_marker(marker, header.base_offset, now_ms)
 
@@ -189,7 +182,7 @@ class PartitionLog:
         try:
             segment = self._segments[-1]
             if self._is_full(segment, header):
-                segment = self._roll()
+                segment = self._add_segment()
             segment.append(prefix, batch[: header.size_bytes], header, base_offset, self._syncs)
         except OSError as error:
             _log.error("%s: a batch could not be written: %s", self.folder, error)
@@ -210,16 +203,16 @@ class PartitionLog:
         return (
             segment.size_bytes + header.size_bytes > self.config.segment_bytes
             or relative_offset > 2**31 - 1
+            or header.max_timestamp - segment.first_timestamp > self.config.segment_ms
         )
 
-    def _roll(self) -> LogSegment:
+    def _add_segment(self) -> LogSegment:
         """Start a new segment; the old one is only read from now on."""
         segment = self._new_segment(self.log_end_offset)
         if self._syncs:
             sync_folder(self.folder)
-        self._segments[-1].index.close()
+        self._segments[-1].finish()
         self._segments.append(segment)
-        self.remove_old_segments()
         return segment
 
     # ---- reading
@@ -277,18 +270,18 @@ class PartitionLog:
     def offset_for_timestamp(self, timestamp: int) -> TimestampAndOffset:
         """Find the first record at `timestamp` or later."""
         for segment in self._segments:
-            found = segment.first_batch_from_timestamp(timestamp)
-            if found is not None:
-                record = first_record_from(segment.read_batch(found.position), timestamp)
+            batch = segment.first_batch_from_timestamp(timestamp)
+            if batch is not None:
+                record = first_record_from(batch, timestamp)
                 return TimestampAndOffset(record.timestamp, record.offset)
         return TimestampAndOffset(NO_TIMESTAMP, -1)
 
     def offset_of_max_timestamp(self) -> TimestampAndOffset:
         """Find the record with the largest timestamp, the first of them if there are several."""
         segment = max(self._segments, key=lambda segment: segment.max_timestamp)
-        if segment.max_timestamp == NO_TIMESTAMP:
+        batch = segment.first_batch_from_timestamp(max(segment.max_timestamp, 0))
+        if batch is None:
             return TimestampAndOffset(NO_TIMESTAMP, -1)
-        batch = segment.read_batch(segment.max_timestamp_position)
         record = first_record_from(batch, segment.max_timestamp)
         return TimestampAndOffset(record.timestamp, record.offset)
 
@@ -298,19 +291,29 @@ class PartitionLog:
 
     # ---- upkeep
 
+    def delete_records(self, before_offset: int) -> None:
+        """Let the log start at `before_offset`, which the caller has checked and kept."""
+        self._log_start_offset = before_offset
+        self.remove_old_segments()
+
     def remove_old_segments(self) -> None:
-        """Remove the oldest segments while retention.bytes is exceeded without them."""
-        if self.config.retention_bytes < 0:
-            return
-        excess_bytes = self.size_bytes - self.config.retention_bytes
-        while len(self._segments) > 1 and self._segments[0].size_bytes <= excess_bytes:
-            segment = self._segments.pop(0)
-            excess_bytes -= segment.size_bytes
+        """Remove the oldest segments that retention does not keep any longer.
+
+        Raises: OSError when the log cannot begin a new segment in place of all that went
+        """
+        count = count_expired(self._segments, self.config, self.log_start_offset, _now_ms())
+        if count == len(self._segments):
+            self._add_segment()
+        for segment in self._segments[:count]:
             try:
                 segment.remove()
             except OSError as error:
                 _log.warning("%s could not be removed: %s", segment.path, error)
-            _log.info("%s: retention.bytes removed %s", self.folder.name, segment.path.name)
+            _log.info("%s: retention removed %s", self.folder.name, segment.path.name)
+        del self._segments[:count]
+        self._forget_before_start()
+
+    def _forget_before_start(self) -> None:
         self.leader_epochs.cut_from_start(self.log_start_offset)
         self.producer_state.transactions.cut_from_start(self.log_start_offset)
 
@@ -321,7 +324,7 @@ class PartitionLog:
     def forget_files(self) -> None:
         """Let go of the files: each is closed when the last fetch that sends from it is done."""
         for segment in self._segments:
-            segment.index.close()
+            segment.let_go()
 
     def close(self) -> None:
         """Close all files."""

@@ -86,7 +86,7 @@ def test_java_reads_what_java_wrote(broker: EmbeddedBroker) -> None:
 def test_java_finds_nothing_wrong_with_the_files(broker: EmbeddedBroker) -> None:
     for partition, end in enumerate(end_offsets(broker)):
         folder = broker.data_dir / f"{TOPIC}-{partition}"
-        files = [str(folder / f"{0:020d}.{suffix}") for suffix in ("log", "index")]
+        files = [str(folder / f"{0:020d}.{suffix}") for suffix in ("log", "index", "timeindex")]
         dumped = run_tool(
             "org.apache.kafka.tools.DumpLogSegments",
             *("--files", ",".join(files), "--index-sanity-check", "--deep-iteration"),
@@ -98,4 +98,5 @@ def test_java_finds_nothing_wrong_with_the_files(broker: EmbeddedBroker) -> None
         assert int(batches[-1][1]) == end - 1
         assert "passed sanity check" in dumped
         assert (folder / f"{0:020d}.index").stat().st_size >= 8
+        assert (folder / f"{0:020d}.timeindex").stat().st_size >= 12
         assert re.search(r"mismatch|non-consecutive|corrupt", dumped, re.IGNORECASE) is None

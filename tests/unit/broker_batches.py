@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import lz4.frame
 
-from fastkafka.broker.partition_log import LogConfig
+from fastkafka.broker.log_config import LogConfig
 
 CODEC_LZ4 = 3
 TRANSACTIONAL = 0x10

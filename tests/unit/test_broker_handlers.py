@@ -360,7 +360,7 @@ def test_create_topics_says_what_it_cannot_do(asker: Asker) -> None:
     node = asker.broker.nodes.first.node_id
     assert create(replication_factor=3)["error_code"] == KafkaError.INVALID_REPLICATION_FACTOR
     assert create(num_partitions=0)["error_code"] == KafkaError.INVALID_PARTITIONS
-    config = [{"name": "cleanup.policy", "value": "compact"}]
+    config = [{"name": "cleanup.policy", "value": "shrink"}]
     assert create(configs=config)["error_code"] == KafkaError.INVALID_CONFIG
     assignments = [{"partition_index": 0, "broker_ids": [node + 1]}]
     assert create(assignments=assignments)["error_code"] == KafkaError.INVALID_REPLICA_ASSIGNMENT

@@ -6,13 +6,15 @@ import errno
 import os
 import resource
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from fastkafka.broker import log_segment
-from fastkafka.broker.partition_log import LogConfig, PartitionLog
+from fastkafka.broker.log_config import LogConfig
+from fastkafka.broker.partition_log import PartitionLog
 from fastkafka.broker.refusal import Refusal
 from fastkafka.errors import KafkaError
 from tests.unit.broker_batches import SMALL_SEGMENTS, build_batch, build_idempotent, placed
@@ -157,11 +159,12 @@ def test_retention_by_bytes_removes_whole_segments(tmp_path: Path) -> None:
     log = PartitionLog(tmp_path, config)
     for _ in range(9):
         log.append(batch)
-    assert log.log_start_offset == 4
-    assert files(log, ".log") == [f"{base:020d}.log" for base in (4, 6, 8)]
-    assert read_all(log) == b"".join(placed(batch, offset) for offset in range(4, 9))
+    log.remove_old_segments()
+    assert log.log_start_offset == 6
+    assert files(log, ".log") == [f"{base:020d}.log" for base in (6, 8)]
+    assert read_all(log) == b"".join(placed(batch, offset) for offset in range(6, 9))
     with pytest.raises(Refusal):
-        log.read(3, EVERYTHING, at_least_one_batch=True)
+        log.read(5, EVERYTHING, at_least_one_batch=True)
     log.close()
 
 
@@ -171,6 +174,7 @@ def test_a_removed_segment_can_be_sent_to_its_end(tmp_path: Path) -> None:
     log.append(batch)
     batches = log.read(0, EVERYTHING, at_least_one_batch=True)
     log.append(batch)
+    log.remove_old_segments()
     assert files(log, ".log") == ["00000000000000000001.log"]
     assert batches is not None and batches.region.read() == placed(batch, 0)
     log.close()
@@ -315,4 +319,82 @@ def test_fsync_always_brings_new_files_to_the_disk(
     log.append(batch)
     log.append(batch)
     assert synced[2:] == [tmp_path / "logs-0"]
+    log.close()
+
+
+def test_the_time_index_is_kafkas(tmp_path: Path) -> None:
+    log = PartitionLog(tmp_path, LogConfig(index_interval_bytes=100, segment_bytes=1000))
+    for stamp in (50, 40, 60, 60, 55, 90, 80):
+        log.append(build_batch([b"x" * 60, b"y"], timestamps=[stamp - 1, stamp]))
+    log.close()
+    path = tmp_path / "00000000000000000000.timeindex"
+    entries = list(struct.iter_unpack(">qI", path.read_bytes()))
+    # The second batch finds 50 at offset 1, the third brings 60 at 5; 90 at 11 stands at the end.
+    assert entries == [(50, 1), (60, 5), (90, 11)]
+
+
+@pytest.mark.parametrize("stamps", [range(0, 400, 4), range(400, 0, -4), [7] * 100])
+def test_searches_by_time_find_what_a_scan_finds(tmp_path: Path, stamps: Sequence[int]) -> None:
+    log = PartitionLog(tmp_path, LogConfig(index_interval_bytes=150, segment_bytes=1500))
+    for stamp in stamps:
+        log.append(build_batch([b"x" * 20], timestamps=[stamp]))
+    for wanted in range(0, 410, 3):
+        expected = next((n for n, stamp in enumerate(stamps) if stamp >= wanted), -1)
+        assert log.offset_for_timestamp(wanted).offset == expected
+    log.close()
+
+
+def test_retention_by_time_goes_by_the_newest_record_of_a_segment(tmp_path: Path) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    old, new = now_ms - 60_000, now_ms - 1000
+    batch_bytes = len(build_batch())
+    log = PartitionLog(tmp_path, LogConfig(segment_bytes=2 * batch_bytes, retention_ms=30_000))
+    for stamp in (old, old, old, new, old, old, old):
+        log.append(build_batch(timestamps=[stamp]))
+    log.remove_old_segments()
+    assert (log.log_start_offset, log.log_end_offset) == (2, 7)
+    log.close()
+
+
+def test_when_all_records_are_too_old_an_empty_segment_is_left(tmp_path: Path) -> None:
+    log = PartitionLog(tmp_path, LogConfig(retention_ms=30_000))
+    for _ in range(3):
+        log.append(build_batch(timestamps=[1000]))
+    log.remove_old_segments()
+    assert (log.log_start_offset, log.log_end_offset) == (3, 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{3:020d}.log"]
+    assert log.append(build_batch()).base_offset == 3
+    log.close()
+
+
+def test_a_compacted_topic_keeps_what_is_old(tmp_path: Path) -> None:
+    config = LogConfig(deletes_old=False, compacts=True, retention_ms=1, retention_bytes=0)
+    log = PartitionLog(tmp_path, config)
+    log.append(build_batch())
+    log.remove_old_segments()
+    assert log.log_start_offset == 0
+    log.close()
+
+
+def test_segments_roll_by_time_between_their_first_and_the_next_record(tmp_path: Path) -> None:
+    log = PartitionLog(tmp_path, LogConfig(segment_ms=1000))
+    for stamp in (5000, 6000, 6001, 6500):
+        log.append(build_batch(timestamps=[stamp]))
+    assert files(log, ".log") == [f"{base:020d}.log" for base in (0, 2)]
+    log.close()
+
+
+def test_deleted_records_are_out_of_range_and_their_segments_go(tmp_path: Path) -> None:
+    batch = build_batch([b"x" * 100])
+    log = PartitionLog(tmp_path, LogConfig(segment_bytes=2 * len(batch), deletes_old=False))
+    for _ in range(6):
+        log.append(batch)
+    log.delete_records(3)
+    assert files(log, ".log") == [f"{base:020d}.log" for base in (2, 4)]
+    with pytest.raises(Refusal) as caught:
+        read(log, 2)
+    assert caught.value.code == KafkaError.OFFSET_OUT_OF_RANGE
+    assert read(log, 3) == placed(batch, 3)
+    log.delete_records(6)
+    assert (log.log_start_offset, log.log_end_offset, log.size_bytes) == (6, 6, 0)
     log.close()

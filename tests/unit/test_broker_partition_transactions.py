@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from fastkafka import protocol
-from fastkafka.broker.partition_log import LogConfig, PartitionLog
+from fastkafka.broker.log_config import FOREVER, LogConfig
+from fastkafka.broker.partition_log import PartitionLog
 from fastkafka.broker.partition_transactions import PartitionTransactions
 from fastkafka.broker.refusal import Refusal
 from fastkafka.errors import KafkaError
@@ -22,7 +23,7 @@ READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[PartitionLog]:
-    log = PartitionLog(tmp_path / "logs-0", LogConfig())
+    log = PartitionLog(tmp_path / "logs-0", LogConfig(segment_ms=FOREVER))
     yield log
     log.close()
 
@@ -172,7 +173,7 @@ def fetch(asker: Asker, isolation_level: int, fetch_offset: int = 0) -> Body:
 @pytest.fixture
 def asker(tmp_path: Path) -> Iterator[Asker]:
     asker = Asker(tmp_path)
-    asker.broker.topics.create("logs", 1, {})
+    asker.broker.topics.create("logs", 1, {"segment.ms": str(FOREVER)})
     yield asker
     asker.broker.close()
 

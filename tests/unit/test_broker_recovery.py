@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fastkafka.broker.partition_log import LogConfig, PartitionLog
+from fastkafka.broker.log_config import LogConfig
+from fastkafka.broker.partition_log import PartitionLog
 from fastkafka.broker.refusal import Refusal
 from fastkafka.errors import KafkaError
 from tests.unit.broker_batches import SMALL_SEGMENTS, build_batch, build_idempotent, placed

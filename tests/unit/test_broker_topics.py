@@ -192,7 +192,9 @@ def test_no_producer_id_is_given_that_could_be_given_again(
 
 
 def test_upkeep_applies_retention_and_forgets_old_producers(tmp_path: Path) -> None:
-    settings = BrokerSettings(tmp_path, segment_bytes=100, producer_id_expiration_ms=10_000)
+    settings = BrokerSettings(
+        tmp_path, segment_bytes=100, retention_ms=-1, producer_id_expiration_ms=10_000
+    )
     broker = Broker(settings)
     log = broker.topics.create("logs", 1, {}).partition(0).log
     for sequence in range(4):
@@ -256,7 +258,11 @@ def test_topic_configuration_overrides_the_broker(tmp_path: Path) -> None:
         ("segment.bytes", "13"),
         ("segment.bytes", "many"),
         ("segment.bytes", None),
-        ("cleanup.policy", "compact"),
+        ("cleanup.policy", "compact,shrink"),
+        ("cleanup.policy", ""),
+        ("message.timestamp.type", "NoTime"),
+        ("min.cleanable.dirty.ratio", "1.1"),
+        ("retention.ms", "-2"),
         ("no.such.property", "1"),
     ],
 )

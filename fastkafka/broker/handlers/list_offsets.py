@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastkafka.broker.answers import Body, Handler
-from fastkafka.broker.partition_log import NO_TIMESTAMP, TimestampAndOffset
+from fastkafka.broker.partition_log import TimestampAndOffset
 from fastkafka.broker.refusal import NO_ERROR, Refusal
+from fastkafka.broker.time_index import NO_TIMESTAMP
 from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
