@@ -9,6 +9,7 @@ import time
 from fastkafka.broker.catalogue import Catalogue
 from fastkafka.broker.data_dir import DataDir
 from fastkafka.broker.faults import Faults
+from fastkafka.broker.fetch_sessions import FetchSessions
 from fastkafka.broker.leadership import Leadership
 from fastkafka.broker.nodes import Nodes
 from fastkafka.broker.producer_ids import ProducerIds
@@ -30,6 +31,7 @@ class Broker:
         settings.check()
         self.settings = settings
         self.faults = Faults()
+        self.fetch_sessions = FetchSessions()
         self._data_dir = DataDir(settings.data_dir)
         try:
             self._catalogue = Catalogue.open(settings.data_dir)

@@ -271,13 +271,6 @@ def test_max_bytes_lets_one_batch_through_however_large(asker: Asker) -> None:
     assert [len(records) for _, records in fetched(fetch(asker, 11, *tight))] == [len(batch), 0]
 
 
-def test_fetch_sessions_are_declined(asker: Asker) -> None:
-    asker.broker.topics.create("logs", 1, {})
-    assert fetch(asker, 12, {"partition": 0}, session_epoch=0)["session_id"] == 0
-    refused = fetch(asker, 12, {"partition": 0}, session_id=5, session_epoch=1)
-    assert refused["error_code"] == KafkaError.FETCH_SESSION_ID_NOT_FOUND
-
-
 def test_a_long_poll_ends_with_the_append_that_makes_min_bytes(asker: Asker) -> None:
     asker.broker.topics.create("logs", 2, {})
     batch = build_batch()

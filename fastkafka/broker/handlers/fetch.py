@@ -1,8 +1,7 @@
 """Fetch (key 1), versions 4 to 17: records from log files, with long poll.
 
 Version 7 added sessions, 12 compact lengths, 13 topic ids, 15 replica_state, 16 node_endpoints.
-Sessions are declined: session_id is always 0, which tells the client to send full requests
-(KIP-227).
+fetch_sessions.py finds out which partitions a request is about.
 
 The first partition that has records gives at least one batch, however large, so that a consumer
 with small limits gets on (KIP-74); other partitions stay within what is left of max_bytes. Batches
@@ -14,10 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastkafka.broker.answers import Body, Handler, LaterAnswer, Parts
 from fastkafka.broker.fetch_response import TOPIC_IDS_SINCE, encode_fetch
+from fastkafka.broker.fetch_sessions import NO_SESSION_ID
 from fastkafka.broker.leader_hints import current_leader, node_endpoints
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.broker.waiters import FetchWaiter
@@ -25,11 +26,16 @@ from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
+    from fastkafka.broker.fetch_sessions import FetchPartition, FetchPlan
     from fastkafka.broker.log_segment import ReadBatches
     from fastkafka.broker.request import Request
     from fastkafka.broker.topics import Partition
 
-_SESSION_EPOCHS_FULL = (0, -1)  # FetchMetadata.INITIAL_EPOCH, FINAL_EPOCH
+_SESSION_ERRORS = (
+    KafkaError.FETCH_SESSION_ID_NOT_FOUND,
+    KafkaError.INVALID_FETCH_SESSION_EPOCH,
+    KafkaError.FETCH_SESSION_TOPIC_ID_ERROR,
+)
 _WAIT_MS_MAX = 2**31 - 1
 _READ_COMMITTED = 1  # IsolationLevel.java
 
@@ -37,7 +43,7 @@ _READ_COMMITTED = 1  # IsolationLevel.java
 class _Collected(NamedTuple):
     """What there is to answer now."""
 
-    responses: list[Body]
+    rows: list[tuple[FetchPartition, Body]]
     available_bytes: int
     has_error: bool
     partitions: list[Partition]
@@ -45,13 +51,12 @@ class _Collected(NamedTuple):
 
 def handle(broker: Broker, request: Request) -> Parts | LaterAnswer:
     """Answer at once when there is enough, an error or no time; otherwise wait."""
-    body = request.body
-    if body["session_id"] != 0 or body["session_epoch"] not in _SESSION_EPOCHS_FULL:
-        raise Refusal(KafkaError.FETCH_SESSION_ID_NOT_FOUND, "fetch sessions are not kept")
-    collected = _collect(broker, request)
-    if _is_enough(collected, body):
-        return _encode(broker, request, collected.responses)
-    return partial(_wait, broker, request)
+    by_id = request.api_version >= TOPIC_IDS_SINCE
+    plan = broker.fetch_sessions.plan(request.body, by_id)
+    collected = _collect(broker, request, plan)
+    if _is_enough(collected, request.body):
+        return _encode(broker, request, plan, collected)
+    return partial(_wait, broker, request, plan)
 
 
 def _is_enough(collected: _Collected, body: dict[str, Any]) -> bool:
@@ -63,64 +68,59 @@ def _is_enough(collected: _Collected, body: dict[str, Any]) -> bool:
     )
 
 
-async def _wait(broker: Broker, request: Request) -> Parts:
+async def _wait(broker: Broker, request: Request, plan: FetchPlan) -> Parts:
     # Looked at again: records may have come between the request and this first step.
-    collected = _collect(broker, request)
+    collected = _collect(broker, request, plan)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(request.body["max_wait_ms"], _WAIT_MS_MAX) / 1000
     # An append that wakes may be invisible: its transaction is open, so it counts for nothing.
     while not _is_enough(collected, request.body) and (timeout_s := deadline - loop.time()) > 0:
         waiter = FetchWaiter(request.body["min_bytes"] - collected.available_bytes)
         await waiter.sleep(timeout_s, [partition.waiters for partition in collected.partitions])
-        collected = _collect(broker, request)
-    return _encode(broker, request, collected.responses)
+        collected = _collect(broker, request, plan)
+    return _encode(broker, request, plan, collected)
 
 
-def _collect(broker: Broker, request: Request) -> _Collected:
+def _collect(broker: Broker, request: Request, plan: FetchPlan) -> _Collected:
     left_bytes = max(request.body["max_bytes"], 0)
     read_committed = request.body["isolation_level"] == _READ_COMMITTED
-    responses: list[Body] = []
+    rows: list[tuple[FetchPartition, Body]] = []
     size_bytes = 0
     available_bytes = 0
     has_error = False
     found: list[Partition] = []
-    for topic in request.body["topics"]:
-        partitions: list[Body] = []
-        for asked in topic["partitions"]:
-            try:
-                partition = _find(broker, request, topic, asked)
-                limit_bytes = max(min(left_bytes, asked["partition_max_bytes"]), 0)
-                batches = partition.log.read(
-                    asked["fetch_offset"],
-                    limit_bytes,
-                    at_least_one_batch=size_bytes == 0,
-                    limit_offset=partition.log.last_stable_offset if read_committed else None,
-                )
-            except Refusal as refusal:
-                has_error = True
-                partitions.append(_refused(asked["partition"], refusal))
-                continue
-            found.append(partition)
-            if batches is not None:
-                size_bytes += batches.region.length
-                available_bytes += batches.available_bytes
-                left_bytes = max(left_bytes - batches.region.length, 0)
-            partitions.append(_answered(partition, asked["fetch_offset"], batches, read_committed))
-        responses.append(
-            {"topic": topic["topic"], "topic_id": topic["topic_id"], "partitions": partitions}
-        )
-    return _Collected(responses, available_bytes, has_error, found)
+    for wanted in plan.partitions:
+        asked = wanted.asked
+        try:
+            partition = _find(broker, request, wanted)
+            limit_bytes = max(min(left_bytes, asked["partition_max_bytes"]), 0)
+            batches = partition.log.read(
+                asked["fetch_offset"],
+                limit_bytes,
+                at_least_one_batch=size_bytes == 0,
+                limit_offset=partition.log.last_stable_offset if read_committed else None,
+            )
+        except Refusal as refusal:
+            has_error = True
+            rows.append((wanted, _refused(asked["partition"], refusal)))
+            continue
+        found.append(partition)
+        if batches is not None:
+            size_bytes += batches.region.length
+            available_bytes += batches.available_bytes
+            left_bytes = max(left_bytes - batches.region.length, 0)
+        answer = _answered(partition, asked["fetch_offset"], batches, read_committed)
+        rows.append((wanted, answer))
+    return _Collected(rows, available_bytes, has_error, found)
 
 
-def _find(
-    broker: Broker, request: Request, topic: dict[str, Any], asked: dict[str, Any]
-) -> Partition:
+def _find(broker: Broker, request: Request, wanted: FetchPartition) -> Partition:
     if request.api_version >= TOPIC_IDS_SINCE:
-        found = broker.topics.by_id(topic["topic_id"])
+        found = broker.topics.by_id(wanted.topic_id)
     else:
-        found = broker.topics.by_name(topic["topic"])
-    partition = found.partition(asked["partition"])
-    partition.check_leader(request.node, asked["current_leader_epoch"])
+        found = broker.topics.by_name(wanted.topic)
+    partition = found.partition(wanted.asked["partition"])
+    partition.check_leader(request.node, wanted.asked["current_leader_epoch"])
     return partition
 
 
@@ -158,22 +158,39 @@ def _refused(index: int, refusal: Refusal) -> Body:
     }
 
 
-def _encode(broker: Broker, request: Request, responses: list[Body]) -> Parts:
-    rows = (row for response in responses for row in response["partitions"])
+def _encode(broker: Broker, request: Request, plan: FetchPlan, collected: _Collected) -> Parts:
+    rows = collected.rows
+    session = plan.session
+    if session is not None:
+        told = [(wanted, row) for wanted, row in rows if wanted.take_news(row)]
+        rows = told if plan.is_incremental else rows
+        for wanted, row in rows:
+            if row["records"] is not None:
+                session.served(wanted)
     body = {
         "throttle_time_ms": 0,
         "error_code": NO_ERROR,
-        "session_id": 0,
-        "responses": responses,
-        "node_endpoints": node_endpoints(broker.nodes, rows),
+        "session_id": NO_SESSION_ID if session is None else session.session_id,
+        "responses": _by_topic(rows),
+        "node_endpoints": node_endpoints(broker.nodes, (row for _, row in rows)),
     }
     return encode_fetch(request.api_version, request.correlation_id, body)
+
+
+def _by_topic(rows: list[tuple[FetchPartition, Body]]) -> list[Body]:
+    """Put rows that follow each other and belong to one topic together."""
+    return [
+        {"topic": topic, "topic_id": topic_id, "partitions": [row for _, row in group]}
+        for (topic, topic_id), group in groupby(
+            rows, key=lambda pair: (pair[0].topic, pair[0].topic_id)
+        )
+    ]
 
 
 def refuse(request: Request, error_code: int) -> Body:
     """Answer the whole request, and each partition of it, with one error."""
     # Errors of the whole request exist since version 7; a session error is nothing else.
-    if error_code == KafkaError.FETCH_SESSION_ID_NOT_FOUND:
+    if error_code in _SESSION_ERRORS:
         return {"error_code": error_code}
     return {
         "responses": [
