@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 from fastkafka.broker.control_pipe import ControlPipe
+from fastkafka.broker.fault_commands import FaultCommands
+from fastkafka.broker.fault_text import parse_fault, run_schedule
 from fastkafka.broker.server import BrokerServer
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.broker.start_errors import BrokerStartError
@@ -42,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--message-max-bytes", type=int, default=defaults.message_max_bytes)
     add("--segment-bytes", type=int, default=defaults.segment_bytes)
     add("--retention-bytes", type=int, default=defaults.retention_bytes, help="-1 is no end")
+    add("--fault", action="append", default=[], metavar="NAME=VALUE,...", help="what to do wrong")
     add("--print-bootstrap", action="store_true", help="the ready line is the address alone")
     add("--log-level", choices=("DEBUG", "INFO", "WARNING", "ERROR"), default="WARNING")
     add("--control-stdin", action="store_true", help=argparse.SUPPRESS)
@@ -79,10 +82,13 @@ async def _run(settings: BrokerSettings, options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopped.set)
+    scheduled = [parse_fault(text) for text in options.fault]
     await server.start()
+    commands = FaultCommands(server)
+    schedule = loop.create_task(run_schedule(commands, scheduled))
     control_pipe = None
     if options.control_stdin:
-        control_pipe = await ControlPipe.open(server.broker.faults, stopped.set)
+        control_pipe = await ControlPipe.open(commands, stopped.set)
     try:
         address = server.bootstrap_servers
         if options.print_bootstrap:
@@ -93,6 +99,7 @@ async def _run(settings: BrokerSettings, options: argparse.Namespace) -> None:
     finally:
         if control_pipe is not None:
             control_pipe.close()
+        schedule.cancel()
         await server.stop()
 
 

@@ -23,9 +23,17 @@ Part = bytes | FileRegion
 
 
 class Parts(NamedTuple):
-    """A whole response without its length: bytes, and regions of log files."""
+    """A whole response without its length: bytes, and regions of log files.
+
+    Args:
+        parts: what is sent, in this order
+        copies: how often it is sent; a fault may want it twice
+        mute_ms: how long the connection is not read afterwards, as the client was told (KIP-219)
+    """
 
     parts: list[Part]
+    copies: int = 1
+    mute_ms: int = 0
 
     @property
     def length(self) -> int:

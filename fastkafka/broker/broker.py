@@ -16,6 +16,7 @@ from fastkafka.broker.producer_ids import ProducerIds
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.broker.topics import Topics
 
+_NEVER_MS = 2**63 - 1
 _log = logging.getLogger(__name__)
 _WILDCARD_HOSTS = ("0.0.0.0", "::", "")
 
@@ -56,6 +57,13 @@ class Broker:
             for partition in topic.partitions:
                 partition.log.remove_old_segments()
                 partition.log.expire_producers(before_ms)
+
+    def expire_producer_ids(self, topic_name: str | None = None) -> None:
+        """Forget all producers at once, of one topic or of all; raises Refusal."""
+        topics = self.topics if topic_name is None else [self.topics.by_name(topic_name)]
+        for topic in topics:
+            for partition in topic.partitions:
+                partition.log.expire_producers(_NEVER_MS)
 
     def close(self) -> None:
         """Close the logs and unlock the data directory."""

@@ -74,6 +74,9 @@ class Connection(asyncio.BufferedProtocol):
         connection_socket = transport.get_extra_info("socket")
         connection_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connections.add(self)
+        if not self._client.node.is_alive:
+            # Accepted in the very turn of the loop in which the node was killed.
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: a long poll of this client is of no use any more."""
@@ -201,8 +204,12 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _finish(self, later: LaterReply) -> None:
         reply = await later()
-        if reply is not None:
+        if reply is None:
+            return
+        for _ in range(reply.copies):
             await self._send(reply)
+        if reply.mute_ms:
+            await asyncio.sleep(reply.mute_ms / 1000)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._task = None

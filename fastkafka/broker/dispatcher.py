@@ -10,11 +10,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import cast
 
 from fastkafka import protocol
-from fastkafka.broker.answers import Answer, Handler, HangUp, LaterAnswer, Parts
+from fastkafka.broker.answers import Answer, Body, Handler, HangUp, LaterAnswer, Parts
 from fastkafka.broker.broker import Broker
 from fastkafka.broker.faults import Fault
+from fastkafka.broker.fetch_response import throttled_fetch
 from fastkafka.broker.handlers import HANDLERS, api_versions
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.request import Client, Request
@@ -23,6 +25,11 @@ from fastkafka.errors import KafkaError, ProtocolError
 _log = logging.getLogger(__name__)
 
 _HEADER_BYTES_MAX = 8 + 2 + 32767  # with the longest client id; the rest need not be copied
+
+# Their handlers tell topics apart; other requests are refused as a whole.
+_TOPIC_ERROR_APIS = frozenset(
+    ("produce", "fetch", "list_offsets", "offset_for_leader_epoch", "metadata")
+)
 
 Reply = Parts | None
 LaterReply = Callable[[], Awaitable[Reply]]
@@ -50,7 +57,7 @@ class Dispatcher:
             request = Request(*handler.decode(frame), client=client)
         except ProtocolError as error:
             raise HangUp(f"request cannot be read: {error.error.str()}") from None
-        fault = self._broker.faults.take(handler.api)
+        fault = self._broker.faults.take(handler.api, request, self._broker)
         if fault is not None:
             return partial(self._answer_with_fault, handler, request, fault)
         answer = self._handle(handler, request)
@@ -79,28 +86,39 @@ class Dispatcher:
             return _refusal(handler, request, error)
 
     async def _wait(self, handler: Handler, request: Request, later: LaterAnswer) -> Reply:
+        return _encoded(request, await self._finish(handler, request, later))
+
+    async def _finish(self, handler: Handler, request: Request, later: LaterAnswer) -> Answer:
         try:
-            return _encoded(request, await later())
+            return await later()
         except HangUp:
             raise
         except Exception as error:
-            return _encoded(request, _refusal(handler, request, error))
+            return _refusal(handler, request, error)
 
     async def _answer_with_fault(self, handler: Handler, request: Request, fault: Fault) -> Reply:
-        if fault.delay_ms:
-            await asyncio.sleep(fault.delay_ms / 1000)
+        delay_ms = fault.delay_ms + fault.disk_delay_ms
+        if delay_ms:
+            await asyncio.sleep(delay_ms / 1000)
         if fault.drop_connection == "before":
             raise HangUp(f"fault: {handler.api} dropped before it was carried out")
-        if fault.error_code:
-            return _encoded(request, handler.refuse(request, fault.error_code))
-        answer = self._handle(handler, request)
-        if callable(answer):
-            reply = await self._wait(handler, request, answer)
+        if fault.error_code and fault.topic is not None and handler.api in _TOPIC_ERROR_APIS:
+            request = request._replace(topic_errors={fault.topic: fault.error_code})
+        if fault.error_code and not request.topic_errors:
+            answer: Answer = handler.refuse(request, fault.error_code)
         else:
-            reply = _encoded(request, answer)
+            handled = self._handle(handler, request)
+            answer = await self._finish(handler, request, handled) if callable(handled) else handled
         if fault.drop_connection == "after":
             raise HangUp(f"fault: {handler.api} dropped after it was carried out")
-        return None if fault.drop_reply else reply
+        if answer is None or fault.drop_reply:
+            return None
+        if fault.throttle_time_ms:
+            answer = _throttled(request, answer, fault.throttle_time_ms)
+        reply = cast(Parts, _encoded(request, answer))
+        return reply._replace(
+            copies=2 if fault.duplicate_reply else 1, mute_ms=fault.throttle_time_ms
+        )
 
 
 def _refusal(handler: Handler, request: Request, error: Exception) -> Answer:
@@ -108,6 +126,16 @@ def _refusal(handler: Handler, request: Request, error: Exception) -> Answer:
         return handler.refuse(request, error.code)
     _log.error("%s v%d failed", handler.api, request.api_version, exc_info=error)
     return handler.refuse(request, KafkaError.UNKNOWN)
+
+
+def _throttled(request: Request, answer: Body | Parts, throttle_time_ms: int) -> Body | Parts:
+    """Say in an answer that the client is throttled, where its version can."""
+    if isinstance(answer, Parts):
+        return throttled_fetch(answer, request.api_version, throttle_time_ms)
+    field_names = {field.name for field in protocol.API_BY_KEY[request.api_key].response.fields}
+    if "throttle_time_ms" not in field_names:
+        return answer
+    return {**answer, "throttle_time_ms": throttle_time_ms}
 
 
 def _encoded(request: Request, answer: Answer) -> Reply:

@@ -21,12 +21,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
 
+from fastkafka.broker.embedded_faults import EmbeddedFaults
 from fastkafka.broker.faults import Fault
 from fastkafka.broker.settings import BrokerSettings, FsyncPolicy
 from fastkafka.broker.start_errors import BrokerStartError, error_for_exit_status
@@ -94,6 +94,7 @@ class EmbeddedBroker:
         self._ended_log_text = ""
         self._bootstrap_servers = ""
         self._control_lock = threading.Lock()
+        self.faults = EmbeddedFaults(self._command)
 
     def __repr__(self) -> str:
         state = "running" if self.is_running else "not running"
@@ -213,21 +214,8 @@ class EmbeddedBroker:
         """Return what the broker wrote to its log, over all starts until `stop`."""
         return self._log_from(0)
 
-    # ---- faults
-
-    def add_fault(self, fault: Fault) -> int:
-        """Put a fault in force, and return the id by which it can be removed."""
-        return int(self._command({"add": asdict(fault)})["id"])
-
-    def remove_fault(self, fault_id: int) -> None:
-        """Take a fault out of force."""
-        self._command({"remove": fault_id})
-
-    def clear_faults(self) -> None:
-        """Take all faults out of force."""
-        self._command({"clear": True})
-
-    def _command(self, command: dict[str, Any]) -> dict[str, Any]:
+    def _command(self, command: Mapping[str, Any]) -> int:
+        """Have the broker carry out a fault command and return its result."""
         process = self._running()
         with self._control_lock:
             assert process.stdin is not None
@@ -238,8 +226,8 @@ class EmbeddedBroker:
             raise RuntimeError(f"{self!r} did not answer; its log:\n{self.log_text()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise ConfigError(answer["error"], where="fault")
-        return answer
+            raise ConfigError(answer["error"])
+        return int(answer["result"])
 
     # ---- the process
 

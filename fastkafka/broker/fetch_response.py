@@ -14,7 +14,7 @@ Source:  FetchResponse.json, KIP-482, KIP-516
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, cast
 
 from fastkafka.broker.answers import Part, Parts
 from fastkafka.broker.log_segment import FileRegion
@@ -55,6 +55,14 @@ def encode_fetch(version: int, correlation_id: int, body: dict[str, Any]) -> Par
     else:
         writer.no_tags()
     return writer.finish()
+
+
+def throttled_fetch(response: Parts, version: int, throttle_time_ms: int) -> Parts:
+    """Put another throttle_time_ms into an encoded response."""
+    start = _INT32.size + (version >= FLEXIBLE_SINCE)  # behind the correlation id and header tags
+    first = bytes(cast(bytes, response.parts[0]))
+    first = first[:start] + _INT32.pack(throttle_time_ms) + first[start + _INT32.size :]
+    return response._replace(parts=[first, *response.parts[1:]])
 
 
 def _encoded_endpoints(endpoints: list[dict[str, Any]]) -> bytes:

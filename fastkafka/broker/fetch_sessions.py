@@ -101,6 +101,12 @@ class FetchSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def topics_of(self, session_id: int) -> list[dict[str, Any]]:
+        """Return name and id of each topic in a session; none when there is no such session."""
+        session = self._sessions.get(session_id)
+        partitions = session.partitions.values() if session is not None else ()
+        return [{"topic": row.topic, "topic_id": row.topic_id} for row in partitions]
+
     def plan(self, body: dict[str, Any], by_id: bool) -> FetchPlan:
         """Find out which partitions a request is about, and move its session on.
 

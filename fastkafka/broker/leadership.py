@@ -64,7 +64,8 @@ class Leadership:
         for position in range(0, len(utf16), 2):
             unit = utf16[position] << 8 | utf16[position + 1]
             hash_code = (31 * hash_code + unit) & 0xFFFFFFFF
-        return (hash_code & 0x7FFFFFFF) % self._coordinator_partitions
+        magnitude = min(hash_code, (1 << 32) - hash_code) % (1 << 31)
+        return magnitude % self._coordinator_partitions
 
     def coordinator_of(self, key: str) -> Node | None:
         """Return the node that coordinates a group or transactional id; None: nobody is alive."""

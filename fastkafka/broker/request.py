@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fastkafka.broker.nodes import Node
 
+NO_TOPIC_ERRORS: Mapping[str, int] = {}
 ANONYMOUS = "User:ANONYMOUS"  # KafkaPrincipal.ANONYMOUS
 
 
@@ -25,6 +27,11 @@ class Client:
     port: int = 0
     principal: str = ANONYMOUS
 
+    @property
+    def host_text(self) -> str:
+        """The host as Kafka's tools show it (InetAddress.toString)."""
+        return f"/{self.host}"
+
 
 class Request(NamedTuple):
     """A request with its body and where it came from."""
@@ -35,6 +42,7 @@ class Request(NamedTuple):
     client_id: str | None
     body: dict[str, Any]
     client: Client
+    topic_errors: Mapping[str, int] = NO_TOPIC_ERRORS  # which a fault wants answered
 
     @property
     def node(self) -> Node:

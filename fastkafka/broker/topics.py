@@ -20,6 +20,7 @@ from fastkafka.broker.catalogue import Catalogue, TopicRow, new_uuid, uuid_text
 from fastkafka.broker.nodes import Node, Nodes
 from fastkafka.broker.partition_log import AppendedBatch, PartitionLog
 from fastkafka.broker.refusal import NotLeader, Refusal
+from fastkafka.broker.request import Request
 from fastkafka.broker.settings import PARTITIONS_PER_TOPIC_MAX, BrokerSettings
 from fastkafka.broker.start_errors import DataDirUnusable
 from fastkafka.broker.topic_config import log_config
@@ -69,6 +70,16 @@ class Partition:
         # The last stable offset may have moved far more than the bytes of a marker.
         self.waiters.wake_all()
         return offset
+
+    def check_request(self, request: Request, current_leader_epoch: int = -1) -> None:
+        """Refuse what a fault wants refused, and a client that asks the wrong node.
+
+        Raises: Refusal, as check_leader and as the fault says
+        """
+        error_code = request.topic_errors.get(self.topic_name)
+        if error_code is not None:
+            raise Refusal(error_code, f"fault: {self.topic_name} is refused")
+        self.check_leader(request.node, current_leader_epoch)
 
     def check_leader(self, node: Node, current_leader_epoch: int = -1) -> None:
         """Refuse a client that asks the wrong node, or whose picture of the leader is not ours.
@@ -131,6 +142,10 @@ class Topics:
 
     def __contains__(self, name: str) -> bool:
         return name in self._by_name
+
+    def has_id(self, topic_id: bytes) -> bool:
+        """Whether there is a topic with this id."""
+        return bytes(topic_id) in self._by_id
 
     def by_name(self, name: str) -> Topic:
         """Return a topic; raises Refusal UNKNOWN_TOPIC_OR_PARTITION."""

@@ -226,23 +226,23 @@ def test_an_idle_broker_does_not_wake_up() -> None:
 def test_faults_reach_the_process_and_leave_it() -> None:
     with EmbeddedBroker() as broker:
         address = broker.bootstrap_servers
-        fault_id = broker.add_fault(Fault(api="metadata", error_code=29))
+        fault_id = broker.faults.add(Fault(api="metadata", error_code=29))
         assert ask_metadata(address, "logs")["topics"][0]["error_code"] == 29
-        broker.remove_fault(fault_id)
+        broker.faults.remove(fault_id)
         assert ask_metadata(address, "logs")["topics"][0]["error_code"] == 0
-        broker.add_fault(Fault(api="metadata", drop_connection="before", times=1))
+        broker.faults.add(Fault(api="metadata", drop_connection="before", times=1))
         with pytest.raises(ConnectionError):
             ask_metadata(address, "other")
-        broker.add_fault(Fault(api="metadata", drop_reply=True))
+        broker.faults.add(Fault(api="metadata", drop_reply=True))
         with pytest.raises(TimeoutError):
             ask_metadata(address, "other", timeout_s=0.2)
-        broker.clear_faults()
+        broker.faults.clear()
         assert ask_metadata(address, "other")["topics"][0]["error_code"] == 0
 
 
 def test_a_fault_after_the_request_has_its_effect() -> None:
     with EmbeddedBroker() as broker:
-        broker.add_fault(Fault(api="metadata", drop_connection="after", times=1))
+        broker.faults.add(Fault(api="metadata", drop_connection="after", times=1))
         with pytest.raises(ConnectionError):
             ask_metadata(broker.bootstrap_servers, "logs")
         assert (broker.data_dir / "logs-0").is_dir()
@@ -250,7 +250,7 @@ def test_a_fault_after_the_request_has_its_effect() -> None:
 
 def test_a_delay_holds_back_one_connection_only() -> None:
     with EmbeddedBroker() as broker:
-        broker.add_fault(Fault(api="metadata", delay_ms=3_600_000, times=1))
+        broker.faults.add(Fault(api="metadata", delay_ms=3_600_000, times=1))
         with pytest.raises(TimeoutError):
             ask_metadata(broker.bootstrap_servers, "logs", timeout_s=0.2)
         assert ask_metadata(broker.bootstrap_servers, "logs")["topics"]

@@ -120,7 +120,7 @@ def _find(broker: Broker, request: Request, wanted: FetchPartition) -> Partition
     else:
         found = broker.topics.by_name(wanted.topic)
     partition = found.partition(wanted.asked["partition"])
-    partition.check_leader(request.node, wanted.asked["current_leader_epoch"])
+    partition.check_request(request, wanted.asked["current_leader_epoch"])
     return partition
 
 

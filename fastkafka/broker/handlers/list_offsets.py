@@ -54,7 +54,7 @@ def _answer(
 ) -> Body:
     try:
         partition = broker.topics.by_name(topic_name).partition(asked["partition_index"])
-        partition.check_leader(request.node, asked["current_leader_epoch"])
+        partition.check_request(request, asked["current_leader_epoch"])
         found = _find(partition, asked["timestamp"], read_committed)
     except Refusal as refusal:
         return _refused(asked, refusal.code)

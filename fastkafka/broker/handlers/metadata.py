@@ -26,12 +26,17 @@ def handle(broker: Broker, request: Request) -> Body:
     """Answer with the broker and the topics asked for, or all of them."""
     asked = request.body["topics"]
     if asked is None or (not asked and request.api_version == 0):
-        topics = [_describe(broker, topic) for topic in broker.topics]
+        hidden_topics = broker.faults.hidden_topics
+        topics = [
+            _describe(broker, request, topic)
+            for topic in broker.topics
+            if topic.name not in hidden_topics
+        ]
     else:
         may_create = (
             broker.settings.auto_create_topics and request.body["allow_auto_topic_creation"]
         )
-        topics = [_answer(broker, request.api_version, topic, may_create) for topic in asked]
+        topics = [_answer(broker, request, topic, may_create) for topic in asked]
     return {
         "brokers": [node.endpoint for node in broker.nodes.alive],
         "cluster_id": broker.cluster_id,
@@ -40,25 +45,31 @@ def handle(broker: Broker, request: Request) -> Body:
     }
 
 
-def _answer(broker: Broker, version: int, asked: dict[str, Any], may_create: bool) -> Body:
+def _answer(broker: Broker, request: Request, asked: dict[str, Any], may_create: bool) -> Body:
     name, topic_id = asked["name"], asked["topic_id"]
+    hidden_topics = broker.faults.hidden_topics
     try:
-        if version >= _TOPICS_BY_ID_SINCE and topic_id != NO_TOPIC_ID:
-            return _describe(broker, broker.topics.by_id(topic_id))
+        if request.api_version >= _TOPICS_BY_ID_SINCE and topic_id != NO_TOPIC_ID:
+            topic = broker.topics.by_id(topic_id)
+            if topic.name in hidden_topics:
+                raise Refusal(KafkaError.UNKNOWN_TOPIC_ID, f"fault: {topic.name} is hidden")
+            return _describe(broker, request, topic)
         if name is None:
             raise Refusal(KafkaError.INVALID_REQUEST, "a topic without name and id")
+        if name in hidden_topics:
+            raise Refusal(KafkaError.UNKNOWN_TOPIC_OR_PART, f"fault: {name} is hidden")
         if name not in broker.topics and may_create:
             partition_count = broker.settings.num_partitions
             broker.topics.check_new(name, partition_count)
             broker.topics.create(name, partition_count, {})
-        return _describe(broker, broker.topics.by_name(name))
+        return _describe(broker, request, broker.topics.by_name(name))
     except Refusal as refusal:
-        return _refused(asked, version, refusal.code)
+        return _refused(asked, request.api_version, refusal.code)
 
 
-def _describe(broker: Broker, topic: Topic) -> Body:
+def _describe(broker: Broker, request: Request, topic: Topic) -> Body:
     return {
-        "error_code": NO_ERROR,
+        "error_code": request.topic_errors.get(topic.name, NO_ERROR),
         "name": topic.name,
         "topic_id": topic.topic_id,
         "is_internal": topic.is_internal,

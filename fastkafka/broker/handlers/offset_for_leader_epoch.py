@@ -12,7 +12,6 @@ from fastkafka.broker.refusal import NO_ERROR, Refusal
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
-    from fastkafka.broker.nodes import Node
     from fastkafka.broker.request import Request
 
 
@@ -23,8 +22,7 @@ def handle(broker: Broker, request: Request) -> Body:
             {
                 "topic": topic["topic"],
                 "partitions": [
-                    _answer(broker, request.node, topic["topic"], asked)
-                    for asked in topic["partitions"]
+                    _answer(broker, request, topic["topic"], asked) for asked in topic["partitions"]
                 ],
             }
             for topic in request.body["topics"]
@@ -32,10 +30,10 @@ def handle(broker: Broker, request: Request) -> Body:
     }
 
 
-def _answer(broker: Broker, node: Node, topic_name: str, asked: dict[str, Any]) -> Body:
+def _answer(broker: Broker, request: Request, topic_name: str, asked: dict[str, Any]) -> Body:
     try:
         partition = broker.topics.by_name(topic_name).partition(asked["partition"])
-        partition.check_leader(node, asked["current_leader_epoch"])
+        partition.check_request(request, asked["current_leader_epoch"])
     except Refusal as refusal:
         return _refused(asked, refusal.code)
     epoch, end_offset = partition.log.end_offset_for_epoch(asked["leader_epoch"])

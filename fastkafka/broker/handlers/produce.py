@@ -88,7 +88,7 @@ def _append(request: Request, topic: Topic, data: dict[str, Any]) -> Body:
         if data["records"] is None:
             raise Refusal(KafkaError.INVALID_RECORD, "there are no records")
         partition = topic.partition(index)
-        partition.check_leader(request.node)
+        partition.check_request(request)
         appended = partition.append(data["records"])
     except Refusal as refusal:
         _log.info("produce to %s-%d: %s", topic.name, index, refusal)
