@@ -2,7 +2,7 @@
 
     with FaultProxy(broker.bootstrap_servers) as proxy:
         producer = Producer({"bootstrap.servers": proxy.bootstrap_servers})
-        proxy.add_fault(NetworkFault(cut_at_byte=1000, times=3))
+        proxy.faults.add(NetworkFault(cut_at_byte=1000, times=3))
 
 It works with any broker and any client. Addresses in responses are exchanged for the proxy's, so a
 client never gets past it; within TLS they cannot be, so there each broker must advertise the proxy.
@@ -37,7 +37,7 @@ class FaultProxy:
     """
 
     def __init__(self, bootstrap_servers: str, *, seed: int = 0) -> None:
-        self._faults = NetworkFaults()
+        self.faults = NetworkFaults(on_change=lambda: self._in_loop(self._wake))
         self._choice = random.Random(seed)
         self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._links: set[Link] = set()
@@ -71,34 +71,9 @@ class FaultProxy:
         """Connections that are open now."""
         return self._in_loop(lambda: len(self._links))
 
-    def add_fault(self, fault: NetworkFault) -> int:
-        """Put a fault in force, and return the id by which it can be removed."""
-        fault_id = self._faults.add(fault)
-        self._in_loop(self._wake)
-        return fault_id
-
-    def remove_fault(self, fault_id: int) -> None:
-        """Take a fault out of force; what stalled goes on."""
-        self._faults.remove(fault_id)
-        self._in_loop(self._wake)
-
-    def clear_faults(self) -> None:
-        """Take all faults out of force."""
-        self._faults.clear()
-        self._in_loop(self._wake)
-
     def cut_connections(self) -> None:
         """Reset every connection of now."""
-        self.remove_fault(self.add_fault(NetworkFault(cut_at_byte=0)))
-
-    def wait_for_hits(self, fault_id: int, count: int = 1, timeout_s: float = _WAIT_S) -> None:
-        """Wait until a fault has cut, half closed, stalled or refused `count` connections.
-
-        Raises: TimeoutError
-        """
-        hits = self._faults.wait_for_hits(fault_id, count, timeout_s)
-        if hits < count:
-            raise TimeoutError(f"the fault hit {hits} connections in {timeout_s} s, not {count}")
+        self.faults.remove(self.faults.add(NetworkFault(cut_at_byte=0)))
 
     def close(self) -> None:
         """Reset all connections and stop listening. Repeatable."""
@@ -142,10 +117,8 @@ class FaultProxy:
         broker = f"{host}:{port}"
         while True:
             client, _ = await self._loop.sock_accept(listener)
-            refusals = [
-                fault_id for fault_id, fault in self._faults.meeting(broker) if fault.refuse
-            ]
-            if any(self._faults.hit(fault_id) for fault_id in refusals):
+            refusals = [fault_id for fault_id, fault in self.faults.meeting(broker) if fault.refuse]
+            if any(self.faults.hit(fault_id) for fault_id in refusals):
                 reset_on_close(client)
                 client.close()
             else:
@@ -163,7 +136,7 @@ class FaultProxy:
             return
         for end in (client, upstream):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link = Link(client, upstream, f"{host}:{port}", self._faults, self._choice)
+        link = Link(client, upstream, f"{host}:{port}", self.faults, self._choice)
         rewriter = AddressRewriter(self._exchange)
         link.connect_pipes(rewriter.to_broker, rewriter.to_client)
         self._links.add(link)

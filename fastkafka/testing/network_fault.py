@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,9 +82,13 @@ class NetworkFault:
 
 
 class NetworkFaults:
-    """The faults in force, and how many connections each has hit. Any thread may ask."""
+    """The faults in force, and how many connections each has hit. Any thread may ask.
 
-    def __init__(self) -> None:
+    `on_change` is called when a fault came or went.
+    """
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
         self._faults: dict[int, NetworkFault] = {}
         self._hits: dict[int, int] = {}
         self._last_id = 0
@@ -96,17 +100,21 @@ class NetworkFaults:
             self._last_id += 1
             self._faults[self._last_id] = fault
             self._hits[self._last_id] = 0
-            return self._last_id
+            fault_id = self._last_id
+        self._on_change()
+        return fault_id
 
     def remove(self, fault_id: int) -> None:
-        """Take a fault out of force; its hits stay known."""
+        """Take a fault out of force; what stalled goes on. Its hits stay known."""
         with self._changed:
             self._faults.pop(fault_id, None)
+        self._on_change()
 
     def clear(self) -> None:
         """Take all faults out of force."""
         with self._changed:
             self._faults.clear()
+        self._on_change()
 
     def meeting(
         self, broker: str, direction: Direction | None = None
@@ -126,8 +134,19 @@ class NetworkFaults:
             self._changed.notify_all()
             return True
 
-    def wait_for_hits(self, fault_id: int, count: int, timeout_s: float) -> int:
-        """Wait until a fault has hit `count` connections; return how many it has hit."""
+    def hits(self, fault_id: int) -> int:
+        """Return how many connections a fault has cut, half closed, stalled or refused."""
         with self._changed:
-            self._changed.wait_for(lambda: self._hits[fault_id] >= count, timeout_s)
             return self._hits[fault_id]
+
+    def wait_for_hits(self, fault_id: int, count: int = 1, timeout_s: float = 30.0) -> None:
+        """Wait until a fault has hit `count` connections.
+
+        Raises: TimeoutError
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._hits[fault_id] >= count, timeout_s):
+                hits = self._hits[fault_id]
+                raise TimeoutError(
+                    f"the fault hit {hits} connections in {timeout_s} s, not {count}"
+                )

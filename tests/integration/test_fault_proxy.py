@@ -119,9 +119,9 @@ def test_bytes_pass_both_ways_unchanged(proxy: FaultProxy) -> None:
 def test_a_connection_is_cut_at_the_byte_that_was_asked_for(
     proxy: FaultProxy, echo: EchoServer, at_byte: int
 ) -> None:
-    fault_id = proxy.add_fault(NetworkFault(direction="to_client", cut_at_byte=at_byte, times=1))
+    fault_id = proxy.faults.add(NetworkFault(direction="to_client", cut_at_byte=at_byte, times=1))
     assert talk(proxy, b"\xff" * 3000) == (b"\xff" * at_byte, "RST")
-    proxy.wait_for_hits(fault_id)
+    proxy.faults.wait_for_hits(fault_id)
     with connect(proxy) as client:
         client.sendall(b"\xff" * 3000)
         assert receive_exactly(client, 3000) == b"\xff" * 3000
@@ -137,7 +137,7 @@ def test_connections_of_now_are_cut_at_once(proxy: FaultProxy) -> None:
 
 
 def test_a_half_close_ends_one_way_only(proxy: FaultProxy, echo: EchoServer) -> None:
-    proxy.add_fault(NetworkFault(direction="to_client", half_close_at_byte=2))
+    proxy.faults.add(NetworkFault(direction="to_client", half_close_at_byte=2))
     with connect(proxy) as client:
         client.sendall(b"\xff" * 5)
         assert receive_until_the_end(client) == (b"\xff\xff", "FIN")
@@ -148,30 +148,30 @@ def test_a_half_close_ends_one_way_only(proxy: FaultProxy, echo: EchoServer) -> 
 
 
 def test_a_stalled_connection_is_silent_until_the_fault_is_removed(proxy: FaultProxy) -> None:
-    fault_id = proxy.add_fault(NetworkFault(direction="to_client", stall_at_byte=3))
+    fault_id = proxy.faults.add(NetworkFault(direction="to_client", stall_at_byte=3))
     with connect(proxy) as client:
         client.sendall(b"\xff" * 10)
         assert receive_exactly(client, 3) == b"\xff" * 3
-        proxy.wait_for_hits(fault_id)
+        proxy.faults.wait_for_hits(fault_id)
         client.settimeout(0.05)
         with pytest.raises(TimeoutError):
             client.recv(1)
         client.settimeout(TIMEOUT_S)
-        proxy.remove_fault(fault_id)
+        proxy.faults.remove(fault_id)
         assert receive_exactly(client, 7) == b"\xff" * 7
 
 
 def test_segments_have_one_byte_each(proxy: FaultProxy, echo: EchoServer) -> None:
-    proxy.add_fault(NetworkFault(direction="to_broker", segment_bytes=1))
+    proxy.faults.add(NetworkFault(direction="to_broker", segment_bytes=1, bytes_per_s=2000))
     with connect(proxy) as client:
         client.sendall(b"\xff" * 200)
         assert receive_exactly(client, 200) == b"\xff" * 200
-    # The reader may be late and find two together, but never what was sent in one piece.
+    # Half a millisecond apart: the reader may be late and find some together, but not all.
     assert len(echo.received) > 20
 
 
 def test_a_delay_is_kept_and_does_not_add_up(proxy: FaultProxy) -> None:
-    proxy.add_fault(NetworkFault(direction="to_client", delay_ms=100, jitter_ms=20))
+    proxy.faults.add(NetworkFault(direction="to_client", delay_ms=100, jitter_ms=20))
     with connect(proxy) as client:
         began = time.monotonic()
         for number in range(20):
@@ -181,7 +181,7 @@ def test_a_delay_is_kept_and_does_not_add_up(proxy: FaultProxy) -> None:
 
 
 def test_a_bandwidth_is_kept(proxy: FaultProxy) -> None:
-    proxy.add_fault(NetworkFault(direction="to_broker", bytes_per_s=50_000))
+    proxy.faults.add(NetworkFault(direction="to_broker", bytes_per_s=50_000))
     with connect(proxy) as client:
         began = time.monotonic()
         client.sendall(b"\xff" * 10_000)
@@ -190,10 +190,10 @@ def test_a_bandwidth_is_kept(proxy: FaultProxy) -> None:
 
 
 def test_refused_connections_are_counted(proxy: FaultProxy) -> None:
-    fault_id = proxy.add_fault(NetworkFault(refuse=True, times=2))
+    fault_id = proxy.faults.add(NetworkFault(refuse=True, times=2))
     for _ in range(2):
         assert talk(proxy, b"") == (b"", "RST")
-    proxy.wait_for_hits(fault_id, 2)
+    proxy.faults.wait_for_hits(fault_id, 2)
     with connect(proxy) as client:
         client.sendall(b"\xff")
         assert client.recv(1) == b"\xff"
@@ -223,9 +223,9 @@ def test_a_fault_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
 
 
 def test_waiting_for_hits_that_do_not_come_ends(proxy: FaultProxy) -> None:
-    fault_id = proxy.add_fault(NetworkFault(refuse=True))
+    fault_id = proxy.faults.add(NetworkFault(refuse=True))
     with pytest.raises(TimeoutError, match="hit 0 connections"):
-        proxy.wait_for_hits(fault_id, 1, timeout_s=0.01)
+        proxy.faults.wait_for_hits(fault_id, 1, timeout_s=0.01)
 
 
 # ---- Kafka
@@ -254,7 +254,7 @@ def test_clients_learn_the_addresses_of_the_proxy_only(broker: EmbeddedBroker) -
 def test_producer_and_consumer_get_through_cuts_and_small_segments(broker: EmbeddedBroker) -> None:
     history = History()
     with FaultProxy(broker.bootstrap_servers) as proxy:
-        proxy.add_fault(NetworkFault(segment_bytes=500))
+        proxy.faults.add(NetworkFault(segment_bytes=500))
         settings = {"bootstrap.servers": proxy.bootstrap_servers, "reconnect.backoff.ms": 10}
         producer = RecordingProducer(fastkafka.Producer(settings, linger_ms=1), history)
         cuts = []
@@ -262,10 +262,10 @@ def test_producer_and_consumer_get_through_cuts_and_small_segments(broker: Embed
             producer.produce("through-the-proxy", b"%d" % number, partition=number % 2)
             if number % 1000 == 500:
                 producer.flush(TIMEOUT_S)
-                cuts.append(proxy.add_fault(NetworkFault(cut_at_byte=300, times=1)))
+                cuts.append(proxy.faults.add(NetworkFault(cut_at_byte=300, times=1)))
         assert producer.flush(TIMEOUT_S) == 0
         for fault_id in cuts:
-            proxy.wait_for_hits(fault_id)
+            proxy.faults.wait_for_hits(fault_id)
         producer.producer.close()
         conf = {**settings, "group.id": "g", "enable.partition.eof": True}
         with fastkafka.Consumer(conf) as kafka_consumer:
