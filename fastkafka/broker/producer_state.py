@@ -10,6 +10,7 @@ Source: KIP-98, KIP-185; ProducerStateManager.java, ProducerAppendInfo.java.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -66,6 +67,10 @@ class ProducerState:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def items(self) -> Iterable[tuple[int, ProducerEntry]]:
+        """Return each producer id with what is known of it."""
+        return self._entries.items()
 
     def last_batches(self, producer_id: int) -> tuple[WrittenBatch, ...]:
         """Return the batches kept of `producer_id`, oldest first."""
