@@ -24,7 +24,7 @@ from fastkafka.broker.producer_state import ProducerState
 from fastkafka.broker.record_batch import BatchHeader, check_produced, placed_prefix, read_header
 from fastkafka.broker.record_timestamps import first_record_from
 from fastkafka.broker.refusal import Refusal
-from fastkafka.broker.retention import count_expired
+from fastkafka.broker.retention import count_before, count_expired
 from fastkafka.broker.time_index import NO_TIMESTAMP
 from fastkafka.broker.transaction_marker import TransactionMarker, build_marker, read_marker
 from fastkafka.errors import KafkaError
@@ -292,16 +292,18 @@ class PartitionLog:
     # ---- upkeep
 
     def delete_records(self, before_offset: int) -> None:
-        """Let the log start at `before_offset`, which the caller has checked and kept."""
+        """Let the log start at `before_offset`, which the caller has checked and kept.
+
+        Raises: OSError
+        """
         self._log_start_offset = before_offset
-        self.remove_old_segments()
+        self._remove_oldest(count_before(self._segments, before_offset))
 
     def remove_old_segments(self) -> None:
-        """Remove the oldest segments that retention does not keep any longer.
+        """Remove the oldest segments that retention does not keep any longer; raises OSError."""
+        self._remove_oldest(count_expired(self._segments, self.config, _now_ms()))
 
-        Raises: OSError when the log cannot begin a new segment in place of all that went
-        """
-        count = count_expired(self._segments, self.config, self.log_start_offset, _now_ms())
+    def _remove_oldest(self, count: int) -> None:
         if count == len(self._segments):
             self._add_segment()
         for segment in self._segments[:count]:
@@ -309,7 +311,7 @@ class PartitionLog:
                 segment.remove()
             except OSError as error:
                 _log.warning("%s could not be removed: %s", segment.path, error)
-            _log.info("%s: retention removed %s", self.folder.name, segment.path.name)
+            _log.info("%s: removed %s", self.folder.name, segment.path.name)
         del self._segments[:count]
         self._forget_before_start()
 

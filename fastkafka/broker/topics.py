@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fastkafka.broker.catalogue import Catalogue, TopicRow, new_uuid, uuid_text
+from fastkafka.broker.log_config import LogConfig
+from fastkafka.broker.log_start_offsets import LogStartOffsets
 from fastkafka.broker.nodes import Node, Nodes
 from fastkafka.broker.partition_log import AppendedBatch, PartitionLog
 from fastkafka.broker.refusal import NotLeader, Refusal
@@ -136,6 +138,7 @@ class Topics:
         self._nodes = nodes
         self._by_name: dict[str, Topic] = {}
         self._by_id: dict[bytes, Topic] = {}
+        self._log_starts: dict[Path, LogStartOffsets] = {}
 
     def __iter__(self) -> Iterator[Topic]:
         return iter(sorted(self._by_name.values(), key=lambda topic: topic.name))
@@ -177,6 +180,7 @@ class Topics:
         try:
             for node in self._nodes:
                 node.log_dir.mkdir(exist_ok=True)
+                self._log_starts[node.log_dir] = LogStartOffsets(node.log_dir)
             self._set_strays_aside(rows)
             for row in rows.values():
                 row.leader_epochs = [leader_epoch + 1 for leader_epoch in row.leader_epochs]
@@ -221,7 +225,9 @@ class Topics:
         row = TopicRow(name, new_uuid(), dict(config), [0] * partition_count, list(replicas))
         self._catalogue.topics[name] = row
         try:
-            self._make_room(row)
+            self._make_room(row, range(partition_count))
+            for log_starts in self._log_starts.values():
+                log_starts.forget(name)
             self._catalogue.save(self._syncs)
             return self._open(row)
         except OSError as error:
@@ -269,6 +275,60 @@ class Topics:
             partition.waiters.wake_all()
             self._remove_folder(partition.log)
 
+    def add_partitions(self, topic: Topic, replicas: Sequence[list[int]]) -> None:
+        """Add a partition to a topic for each row of `replicas`.
+
+        Raises: Refusal KAFKA_STORAGE_ERROR; the topic is as it was then
+        """
+        row = self._catalogue.topics[topic.name]
+        present = len(topic.partitions)
+        row.replicas = [*row.replicas, *replicas]
+        row.leader_epochs = [*row.leader_epochs, *(0 for _ in replicas)]
+        added = range(present, len(row.replicas))
+        config = log_config(self._settings, row.config)
+        try:
+            self._make_room(row, added)
+            partitions = [self._open_partition(row, index, config) for index in added]
+            self._catalogue.save(self._syncs)
+        except OSError as error:
+            del row.replicas[present:], row.leader_epochs[present:]
+            raise Refusal(
+                KafkaError.KAFKA_STORAGE_ERROR,
+                f"topic {topic.name} could not get {len(replicas)} more partitions: {error}",
+            ) from error
+        topic.partitions += partitions
+
+    def set_config(self, topic: Topic, config: Mapping[str, str]) -> None:
+        """Give a topic another configuration, which holds from now on.
+
+        Raises: Refusal KAFKA_STORAGE_ERROR; the topic is as it was then
+        """
+        row = self._catalogue.topics[topic.name]
+        row.config = dict(config)
+        try:
+            self._catalogue.save(self._syncs)
+        except OSError as error:
+            row.config = dict(topic.config)
+            raise Refusal(
+                KafkaError.KAFKA_STORAGE_ERROR,
+                f"the configuration of {topic.name} could not be changed: {error}",
+            ) from error
+        topic.config = dict(config)
+        for partition in topic.partitions:
+            partition.log.config = log_config(self._settings, config)
+
+    def delete_records(self, partition: Partition, before_offset: int) -> None:
+        """Let a log start later, also after a crash; raises Refusal KAFKA_STORAGE_ERROR."""
+        log_starts = self._log_starts[partition.log.folder.parent]
+        try:
+            log_starts.put(partition.topic_name, partition.index, before_offset)
+            partition.log.delete_records(before_offset)
+        except OSError as error:
+            raise Refusal(
+                KafkaError.KAFKA_STORAGE_ERROR,
+                f"records of {partition.log.folder.name} could not be deleted: {error}",
+            ) from error
+
     def set_leader(self, partition: Partition, leader_id: int) -> None:
         """Give a partition another leader, -1 for none, and the next leader epoch.
 
@@ -310,19 +370,21 @@ class Topics:
     def _open(self, row: TopicRow) -> Topic:
         topic = Topic(row.name, row.topic_id, row.config)
         config = log_config(self._settings, row.config)
-        for index, leader_epoch in enumerate(row.leader_epochs):
-            folder = self._folder(row, index)
-            folder.mkdir(exist_ok=True)
-            if not (folder / _METADATA_FILE_NAME).exists():
-                _write_metadata(folder, row.topic_id)
-            log = PartitionLog(folder, config)
-            log.begin_leader_epoch(leader_epoch)
-            replica_ids = row.replicas[index]
-            leader_id = self._nodes.first_alive(replica_ids)
-            topic.partitions.append(Partition(row.name, index, log, replica_ids, leader_id))
+        for index in range(len(row.leader_epochs)):
+            topic.partitions.append(self._open_partition(row, index, config))
         self._by_name[row.name] = topic
         self._by_id[row.topic_id] = topic
         return topic
+
+    def _open_partition(self, row: TopicRow, index: int, config: LogConfig) -> Partition:
+        folder = self._folder(row, index)
+        folder.mkdir(exist_ok=True)
+        if not (folder / _METADATA_FILE_NAME).exists():
+            _write_metadata(folder, row.topic_id)
+        log = PartitionLog(folder, config, self._log_starts[folder.parent].get(row.name, index))
+        log.begin_leader_epoch(row.leader_epochs[index])
+        replica_ids = row.replicas[index]
+        return Partition(row.name, index, log, replica_ids, self._nodes.first_alive(replica_ids))
 
     def _forget(self, name: str) -> None:
         """Undo a creation that failed half way."""
@@ -332,9 +394,9 @@ class Topics:
         except OSError as error:
             _log.error("topic %s was not created, but may be there after a start: %s", name, error)
 
-    def _make_room(self, row: TopicRow) -> None:
+    def _make_room(self, row: TopicRow, indexes: range) -> None:
         """Set aside folders that a topic of the same name has left behind."""
-        for index in range(len(row.leader_epochs)):
+        for index in indexes:
             folder = self._folder(row, index)
             if not folder.exists():
                 continue

@@ -63,6 +63,12 @@ def joined(parts: Parts) -> bytes:
     return b"".join(part.read() if isinstance(part, FileRegion) else part for part in parts.parts)
 
 
+def topic_resource(name: str, **fields: Any) -> Body:
+    """The topic `logs` with one property, as requests that alter configurations name it."""
+    configs = [{"name": name, **fields}]
+    return {"resource_type": 2, "resource_name": "logs", "configs": configs}
+
+
 def plain_body(asker: Asker, api: str, version: int) -> Body:
     """A request that succeeds, for any API and version."""
     partition: Callable[..., list[Body]] = lambda **fields: [fields]  # noqa: E731
@@ -97,6 +103,17 @@ def plain_body(asker: Asker, api: str, version: int) -> Body:
         "write_txn_markers": {
             "markers": [{"topics": [{"name": "logs", "partition_indexes": [0]}]}]
         },
+        "delete_records": {
+            "topics": [{"name": "logs", "partitions": partition(partition_index=0, offset=-1)}]
+        },
+        "create_partitions": {"topics": [{"name": "logs", "count": 2, "assignments": None}]},
+        "alter_configs": {"resources": [topic_resource("retention.ms", value="5")]},
+        "incremental_alter_configs": {
+            "resources": [topic_resource("retention.ms", value="5", config_operation=0)]
+        },
+        "describe_log_dirs": {"topics": None},
+        "describe_topic_partitions": {"topics": [{"name": "logs"}]},
+        "describe_producers": {"topics": [{"name": "logs", "partition_indexes": [0]}]},
         "describe_configs": {"resources": [{"resource_type": 2, "resource_name": "logs"}]},
         "describe_cluster": {},
     }

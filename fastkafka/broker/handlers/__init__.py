@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from fastkafka.broker.answers import Handler
 from fastkafka.broker.handlers import (
+    alter_configs,
     api_versions,
+    create_partitions,
     create_topics,
+    delete_records,
     delete_topics,
     describe_cluster,
     describe_configs,
+    describe_log_dirs,
+    describe_producers,
+    describe_topic_partitions,
     fetch,
     find_coordinator,
+    incremental_alter_configs,
     init_producer_id,
     list_offsets,
     metadata,
@@ -32,11 +39,18 @@ _REGISTERED: tuple[Handler, ...] = (
     api_versions.HANDLER,
     create_topics.HANDLER,
     delete_topics.HANDLER,
+    delete_records.HANDLER,
     init_producer_id.HANDLER,
     write_txn_markers.HANDLER,
     offset_for_leader_epoch.HANDLER,
     describe_configs.HANDLER,
+    alter_configs.HANDLER,
+    describe_log_dirs.HANDLER,
+    create_partitions.HANDLER,
+    incremental_alter_configs.HANDLER,
     describe_cluster.HANDLER,
+    describe_producers.HANDLER,
+    describe_topic_partitions.HANDLER,
 )
 
 HANDLERS: dict[int, Handler] = {API_BY_NAME[handler.api].key: handler for handler in _REGISTERED}

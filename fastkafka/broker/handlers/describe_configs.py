@@ -1,7 +1,6 @@
 """DescribeConfigs (key 32), versions 1 to 4: the configuration in force, of topics and the broker.
 
-Only properties that the broker obeys are shown. All are read-only here: AlterConfigs and
-IncrementalAlterConfigs are not offered yet.
+Only properties that the broker obeys are shown. Those of topics can be altered.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ def _row(name: str, value: str, config_type: int, source: int) -> Body:
     return {
         "name": name,
         "value": value,
-        "read_only": True,
+        "read_only": source == _SOURCE_STATIC_BROKER,
         "config_source": source,
         "is_sensitive": False,
         "synonyms": [],

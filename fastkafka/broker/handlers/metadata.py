@@ -73,11 +73,12 @@ def _describe(broker: Broker, request: Request, topic: Topic) -> Body:
         "name": topic.name,
         "topic_id": topic.topic_id,
         "is_internal": topic.is_internal,
-        "partitions": [_describe_partition(broker, partition) for partition in topic.partitions],
+        "partitions": [describe_partition(broker, partition) for partition in topic.partitions],
     }
 
 
-def _describe_partition(broker: Broker, partition: Partition) -> Body:
+def describe_partition(broker: Broker, partition: Partition) -> Body:
+    """Return what clients are told of a partition, here and in DescribeTopicPartitions."""
     has_leader = partition.leader_id != NO_NODE_ID
     alive = {node.node_id for node in broker.nodes.alive}
     return {
