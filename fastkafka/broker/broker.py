@@ -10,6 +10,7 @@ from fastkafka.broker.catalogue import Catalogue
 from fastkafka.broker.data_dir import DataDir
 from fastkafka.broker.faults import Faults
 from fastkafka.broker.fetch_sessions import FetchSessions
+from fastkafka.broker.groups.group_coordinator import GroupCoordinator
 from fastkafka.broker.leadership import Leadership
 from fastkafka.broker.nodes import Nodes
 from fastkafka.broker.producer_ids import ProducerIds
@@ -44,11 +45,16 @@ class Broker:
             raise
         self.producer_ids = ProducerIds(self._catalogue)
         self.leadership = Leadership(self.nodes, self.topics, settings.offsets_topic_num_partitions)
+        self.groups = GroupCoordinator(self.topics, settings)
 
     @property
     def cluster_id(self) -> str:
         """The id of the cluster, which the data directory keeps."""
         return self._catalogue.cluster_id
+
+    def begin(self) -> None:
+        """Start the clocks of the coordinators, on the event loop that is to run them."""
+        self.groups.begin()
 
     def upkeep(self) -> None:
         """Remove old segments and forget producers that are long gone; called now and then."""
@@ -57,6 +63,7 @@ class Broker:
             for partition in topic.partitions:
                 partition.log.remove_old_segments()
                 partition.log.expire_producers(before_ms)
+        self.groups.upkeep()
 
     def expire_producer_ids(self, topic_name: str | None = None) -> None:
         """Forget all producers at once, of one topic or of all; raises Refusal."""

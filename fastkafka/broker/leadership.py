@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fastkafka.broker.coordinator_log import slot_of
 from fastkafka.broker.nodes import NO_NODE_ID, Node, Nodes
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.topics import Partition, Topics
@@ -55,17 +56,8 @@ class Leadership:
     # ---- coordinators
 
     def coordinator_slot(self, key: str) -> int:
-        """Return the partition of the internal topic that a group or transactional id falls to.
-
-        Source: GroupMetadataManager.partitionFor, Utils.abs and String.hashCode of Java
-        """
-        hash_code = 0
-        utf16 = key.encode("utf-16-be", "surrogatepass")
-        for position in range(0, len(utf16), 2):
-            unit = utf16[position] << 8 | utf16[position + 1]
-            hash_code = (31 * hash_code + unit) & 0xFFFFFFFF
-        magnitude = min(hash_code, (1 << 32) - hash_code) % (1 << 31)
-        return magnitude % self._coordinator_partitions
+        """Return the partition of the internal topic that a group or transactional id falls to."""
+        return slot_of(key, self._coordinator_partitions)
 
     def coordinator_of(self, key: str) -> Node | None:
         """Return the node that coordinates a group or transactional id; None: nobody is alive."""

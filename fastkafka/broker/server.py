@@ -59,6 +59,7 @@ class BrokerServer:
             listener = Listener(node, dispatcher, settings.socket_request_max_bytes)
             self._listeners[node.node_id] = listener
             await listener.open(node_socket)
+        self._broker.begin()
         self._schedule_upkeep()
 
     async def stop(self) -> None:

@@ -44,6 +44,12 @@ class BrokerSettings:
     index_interval_bytes: int = 4096
     retention_bytes: int = -1
     retention_ms: int = 604_800_000
+    offsets_retention_minutes: int = 10_080
+    offset_metadata_max_bytes: int = 4096
+    group_initial_rebalance_delay_ms: int = 0  # Kafka: 3000, which nobody who tests waits for
+    group_min_session_timeout_ms: int = 6000
+    group_max_session_timeout_ms: int = 1_800_000
+    group_max_size: int = 10_000  # Kafka: unlimited
     retention_check_interval_ms: int = 300_000
     producer_id_expiration_ms: int = 86_400_000
     socket_request_max_bytes: int = 104_857_600
@@ -73,18 +79,46 @@ class BrokerSettings:
                     f"{name} must be between {lowest} and {highest}, not {value}",
                     where="embedded broker",
                 )
-        if self.ports and len(self.ports) != self.brokers:
-            raise ConfigError(
-                f"ports names {len(self.ports)} ports for {self.brokers} brokers",
-                where="embedded broker",
-            )
-        if self.fsync not in ("never", "always"):
-            raise ConfigError(
-                f"fsync must be never or always, not {self.fsync!r}", where="embedded broker"
-            )
+
+    def _check_choices(self) -> None:
+        choices = (
+            ("fsync", self.fsync, ("never", "always")),
+            ("security_protocol", self.security_protocol, SECURITY_PROTOCOLS),
+            ("ssl_client_auth", self.ssl_client_auth, SSL_CLIENT_AUTHS),
+            *(
+                ("sasl_enabled_mechanisms", mechanism, SASL_MECHANISMS)
+                for mechanism in self.sasl_enabled_mechanisms
+            ),
+        )
+        for name, text, known in choices:
+            if text not in known:
+                raise ConfigError(
+                    f"{name} must be one of {', '.join(known)}, not {text!r}", where=_WHERE
+                )
+
+    @property
+    def has_ssl(self) -> bool:
+        """Whether the listeners speak TLS."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def has_sasl(self) -> bool:
+        """Whether clients have to say who they are."""
+        return self.security_protocol.startswith("SASL_")
 
     def node_port(self, index: int) -> int:
         """Return the port that a node is to listen on; 0 is any."""
+            ("offsets_retention_minutes", self.offsets_retention_minutes, 1, 2**31 - 1),
+            ("offset_metadata_max_bytes", self.offset_metadata_max_bytes, 0, 2**15 - 1),
+            (
+                "group_initial_rebalance_delay_ms",
+                self.group_initial_rebalance_delay_ms,
+                0,
+                2**31 - 1,
+            ),
+            ("group_min_session_timeout_ms", self.group_min_session_timeout_ms, 1, 2**31 - 1),
+            ("group_max_session_timeout_ms", self.group_max_session_timeout_ms, 1, 2**31 - 1),
+            ("group_max_size", self.group_max_size, 1, 1_000_000),
         if self.ports:
             return self.ports[index % len(self.ports)]
         return self.port + index if self.port else 0

@@ -24,15 +24,21 @@ class Asker:
     """Asks a broker as a client would, through frames."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.broker = Broker(BrokerSettings(data_dir, num_partitions=2, port=1234))
+        self.broker = Broker(
+            BrokerSettings(data_dir, num_partitions=2, port=1234, offsets_topic_num_partitions=2)
+        )
         self.dispatcher = Dispatcher(self.broker)
         self.client = Client(self.broker.nodes.first)
 
     def answer_frame(self, frame: bytes) -> bytes | None:
         """Return the response to a frame, None when there is none; raises HangUp."""
-        answer = self.dispatcher.answer(memoryview(bytearray(frame)), self.client)
-        reply = asyncio.run(finished(answer)) if callable(answer) else answer
+        reply = asyncio.run(self.answer_on_loop(frame))
         return None if reply is None else joined(reply)
+
+    async def answer_on_loop(self, frame: bytes) -> Parts | None:
+        """Return the reply to a frame as it is; what has timers needs a loop."""
+        answer = self.dispatcher.answer(memoryview(bytearray(frame)), self.client)
+        return await finished(answer) if callable(answer) else answer
 
     def ask(self, api: str, version: int, body: Body | None = None) -> Body:
         key = protocol.API_BY_NAME[api].key
@@ -117,4 +123,56 @@ def plain_body(asker: Asker, api: str, version: int) -> Body:
         "describe_configs": {"resources": [{"resource_type": 2, "resource_name": "logs"}]},
         "describe_cluster": {},
     }
+    return bodies[api] if api in bodies else group_body(asker, api, version)
+
+
+def group_body(asker: Asker, api: str, version: int) -> Body:
+    """A request about groups that succeeds; what it needs is there before."""
+    topic = {"name": "logs", "topic_id": asker.broker.topics.by_name("logs").topic_id}
+    if version != 10:
+        del topic["topic_id"]
+    if api == "join_group":
+        member_id = join(asker, "joins")["member_id"]
+        return join_body("joins", member_id)
+    if api in ("sync_group", "heartbeat", "leave_group"):
+        joined = join(asker, "members", join(asker, "members")["member_id"])
+        member = {"member_id": joined["member_id"]}
+        if api == "leave_group":
+            return {"group_id": "members", **({"members": [member]} if version >= 3 else member)}
+        return {"group_id": "members", "generation_id": joined["generation_id"], **member}
+    if api == "offset_commit":
+        rows = [{"partition_index": 0, "committed_offset": 3, "committed_metadata": ""}]
+        return {"group_id": "commits", "topics": [{**topic, "partitions": rows}]}
+    if api == "offset_fetch":
+        group = {"group_id": "commits", "topics": [{**topic, "partition_indexes": [0]}]}
+        return {"groups": [group]} if version >= 8 else group
+    if api in ("delete_groups", "offset_delete", "describe_groups"):
+        rows = [{"partition_index": 0, "committed_offset": 3, "committed_metadata": ""}]
+        topics = [{"name": "logs", "partitions": rows}]
+        asker.ask("offset_commit", 8, {"group_id": "idle", "topics": topics})
+    bodies: dict[str, Body] = {
+        "list_groups": {},
+        "describe_groups": {"groups": ["idle"]},
+        "delete_groups": {"groups_names": ["idle"]},
+        "offset_delete": {
+            "group_id": "idle",
+            "topics": [{"name": "logs", "partitions": [{"partition_index": 0}]}],
+        },
+    }
     return bodies[api]
+
+
+def join(asker: Asker, group_id: str, member_id: str = "") -> Body:
+    """Ask for a member id, or join a group with one."""
+    return asker.ask("join_group", 5, join_body(group_id, member_id))
+
+
+def join_body(group_id: str, member_id: str) -> Body:
+    return {
+        "group_id": group_id,
+        "session_timeout_ms": 6000,
+        "rebalance_timeout_ms": 6000,
+        "member_id": member_id,
+        "protocol_type": "consumer",
+        "protocols": [{"name": "range", "metadata": b""}],
+    }

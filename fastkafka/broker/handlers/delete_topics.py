@@ -37,7 +37,10 @@ def _delete(broker: Broker, asked: dict[str, Any]) -> Body:
             raise Refusal(KafkaError.INVALID_REQUEST, "a topic with both name and id")
         else:
             topic = broker.topics.by_id(asked["topic_id"])
+        if topic.is_internal:
+            raise Refusal(KafkaError.TOPIC_EXCEPTION, f"{topic.name} belongs to the coordinators")
         broker.topics.delete(topic)
+        broker.groups.topic_deleted(topic.name)
     except Refusal as refusal:
         return _refused(asked, refusal.code, refusal.reason)
     return {"name": topic.name, "topic_id": topic.topic_id, "error_code": NO_ERROR}

@@ -1,7 +1,6 @@
-"""FindCoordinator (key 10), versions 0 to 6: this broker coordinates every group.
+"""FindCoordinator (key 10), versions 0 to 6: which node has a group or a transactional id.
 
-Version 4 asks for many keys at once. There are no transaction coordinators yet; what groups can do
-is told by ApiVersions (SKIPPED.md).
+Version 4 asks for many keys at once.
 """
 
 from __future__ import annotations
@@ -17,38 +16,43 @@ if TYPE_CHECKING:
     from fastkafka.broker.request import Request
 
 _MANY_KEYS_SINCE = 4
-_GROUP = 0  # CoordinatorType.java
+_KEY_TYPES = (0,)  # CoordinatorType.java: groups
 _NO_NODE = {"node_id": -1, "host": "", "port": -1}
 
 
 def handle(broker: Broker, request: Request) -> Body:
-    """Answer with this broker, or why there is no such coordinator."""
-    if request.body["key_type"] == _GROUP:
-        answer: Body = {
-            "error_code": NO_ERROR,
-            "node_id": request.node.node_id,
-            "host": request.node.host,
-            "port": request.node.port,
-        }
-    else:
-        answer = {
-            **_NO_NODE,
-            "error_code": KafkaError.INVALID_REQUEST,
-            "error_message": "the embedded broker coordinates consumer groups only",
-        }
-    return _for_keys(request, answer)
-
-
-def _for_keys(request: Request, answer: Body) -> Body:
+    """Answer each key with its node, or why there is none."""
     if request.api_version < _MANY_KEYS_SINCE:
-        return answer
-    keys = request.body["coordinator_keys"]
-    return {"coordinators": [{"key": key, **answer} for key in keys]}
+        return _find(broker, request.body["key_type"], request.body["key"])
+    return {
+        "coordinators": [
+            {"key": key, **_find(broker, request.body["key_type"], key)}
+            for key in request.body["coordinator_keys"]
+        ]
+    }
+
+
+def _find(broker: Broker, key_type: int, key: str) -> Body:
+    if key_type not in _KEY_TYPES:
+        text = f"there are no coordinators of type {key_type}"
+        return {**_NO_NODE, "error_code": KafkaError.INVALID_REQUEST, "error_message": text}
+    node = broker.leadership.coordinator_of(key)
+    if node is None:
+        return {**_NO_NODE, "error_code": KafkaError.COORDINATOR_NOT_AVAILABLE}
+    return {
+        "error_code": NO_ERROR,
+        "node_id": node.node_id,
+        "host": node.host,
+        "port": node.port,
+    }
 
 
 def refuse(request: Request, error_code: int) -> Body:
     """Answer every key with one error."""
-    return _for_keys(request, {**_NO_NODE, "error_code": error_code})
+    answer = {**_NO_NODE, "error_code": error_code}
+    if request.api_version < _MANY_KEYS_SINCE:
+        return answer
+    return {"coordinators": [{"key": key, **answer} for key in request.body["coordinator_keys"]]}
 
 
 HANDLER = Handler("find_coordinator", 0, 6, handle, refuse)

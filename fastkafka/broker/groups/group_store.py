@@ -1,0 +1,164 @@
+"""All groups and their offsets in memory, and the way of every change into `__consumer_offsets`.
+
+Source: GroupMetadataManager.java, OffsetMetadataManager.java, GroupCoordinatorRecordHelpers.java
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastkafka.broker.coordinator_log import (
+    CoordinatorLog,
+    StateBatch,
+    StateRecord,
+    storage_refusal,
+)
+from fastkafka.broker.groups import state_tables
+from fastkafka.broker.groups.classic_group import ClassicGroup
+from fastkafka.broker.groups.committed_offsets import (
+    CommittedOffset,
+    CommittedOffsets,
+    TopicPartition,
+)
+from fastkafka.broker.refusal import Refusal
+from fastkafka.broker.state_codec import StateChange, decode_state, encode_state
+from fastkafka.errors import KafkaError, ProtocolError
+
+_log = logging.getLogger(__name__)
+
+TOPIC = "__consumer_offsets"
+
+Group = ClassicGroup
+
+
+class GroupStore:
+    """Groups by id; `load` reads them from the log."""
+
+    def __init__(self, log: CoordinatorLog) -> None:
+        self.log = log
+        self.groups: dict[str, Group] = {}
+        self.offsets = CommittedOffsets()
+
+    # ---- finding
+
+    def classic(self, group_id: str, member_id: str) -> ClassicGroup:
+        """Return the classic group of a member; raises Refusal UNKNOWN_MEMBER_ID."""
+        group = self.groups.get(group_id)
+        if not isinstance(group, ClassicGroup):
+            raise Refusal(
+                KafkaError.UNKNOWN_MEMBER_ID, f"no member {member_id!r} is in group {group_id!r}"
+            )
+        return group
+
+    def classic_for_join(self, group_id: str) -> ClassicGroup:
+        """Return a classic group, which is begun when there is none.
+
+        Raises: Refusal INCONSISTENT_GROUP_PROTOCOL when the group is one of another kind
+        """
+        group = self.groups.get(group_id)
+        if group is None:
+            group = self.groups[group_id] = ClassicGroup(group_id)
+        return group
+
+    def forget_if_unused(self, group: ClassicGroup) -> None:
+        """Forget a group that nobody joined and of which nothing is in the log."""
+        unused = group.is_empty and not group.generation_id and not group.pending_members
+        if unused and self.groups.get(group.group_id) is group:
+            del self.groups[group.group_id]
+
+    # ---- writing
+
+    def write(self, group_id: str, records: Sequence[StateRecord]) -> int:
+        """Write records of a group as one batch; return the partition that they went to.
+
+        Raises: Refusal with the code that a coordinator answers
+        """
+        try:
+            slot = self.log.slot_of(group_id)
+            self.log.append(slot, records)
+        except Refusal as refusal:
+            raise storage_refusal(refusal) from refusal
+        return slot
+
+    def write_classic(
+        self, group: ClassicGroup, assignments: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Write a classic group, with new assignments or those that it has. Raises Refusal."""
+        if assignments is None:
+            assignments = {
+                member_id: member.assignment for member_id, member in group.members.items()
+            }
+        value = group.as_value(dict(assignments))
+        record = encode_state(state_tables.CLASSIC_GROUP, {"group": group.group_id}, value)
+        self.write(group.group_id, [record])
+
+    def write_tombstones(self, group: Group) -> None:
+        """Write that a group is gone; its offsets are removed on their own. Raises Refusal."""
+        record = encode_state(state_tables.CLASSIC_GROUP, {"group": group.group_id}, None)
+        self.write(group.group_id, [record])
+
+    # ---- reading again
+
+    def load(self) -> None:
+        """Read the log: what is there afterwards is what was answered before."""
+        for slot, batch in self.log.replay():
+            if batch.committed is not None:
+                self.offsets.end_transaction(slot, batch.producer_id, batch.committed)
+                continue
+            for record in batch.records:
+                try:
+                    change = decode_state(state_tables.KINDS, record)
+                except ProtocolError as error:
+                    _log.error("a record of %s-%d is passed over: %s", TOPIC, slot, error)
+                    continue
+                if change is not None:
+                    self._replay(slot, batch, change)
+
+    def _replay(self, slot: int, batch: StateBatch, change: StateChange) -> None:
+        if change.kind is state_tables.OFFSET_COMMIT:
+            self._replay_offset(slot, batch, change)
+        elif change.kind is state_tables.CLASSIC_GROUP:
+            self._replay_classic(change.key["group"], change.value)
+
+    def _replay_offset(self, slot: int, batch: StateBatch, change: StateChange) -> None:
+        group_id = change.key["group"]
+        partition = TopicPartition(change.key["topic"], change.key["partition"])
+        if change.value is None:
+            self.offsets.remove(group_id, partition)
+            return
+        committed = CommittedOffset(
+            change.value["offset"],
+            change.value["leader_epoch"],
+            change.value["metadata"],
+            change.value["commit_timestamp"],
+            change.value["topic_id"],
+        )
+        if batch.is_transactional:
+            self.offsets.put_pending(slot, batch.producer_id, group_id, partition, committed)
+        else:
+            self.offsets.put(group_id, partition, committed)
+
+    def _replay_classic(self, group_id: str, value: dict[str, Any] | None) -> None:
+        if value is not None:
+            self.groups[group_id] = ClassicGroup.from_value(group_id, value)
+        elif isinstance(self.groups.get(group_id), ClassicGroup):
+            del self.groups[group_id]
+
+
+def offset_record(
+    group_id: str, partition: TopicPartition, committed: CommittedOffset | None
+) -> StateRecord:
+    """Return the record of a committed offset, None for one that is removed."""
+    value = None
+    if committed is not None:
+        value = {
+            "offset": committed.offset,
+            "leader_epoch": committed.leader_epoch,
+            "metadata": committed.metadata,
+            "commit_timestamp": committed.commit_timestamp,
+            "topic_id": committed.topic_id,
+        }
+    key = {"group": group_id, "topic": partition.topic, "partition": partition.partition}
+    return encode_state(state_tables.OFFSET_COMMIT, key, value)
