@@ -4,6 +4,7 @@
 # thread and GIL: decoding on the I/O thread; taking on an application thread; no GIL
 # next: message shows the records; the columns of FetchedRecords come later
 from libc.stdint cimport int8_t, int32_t, int64_t
+from cpython.object cimport PyObject
 from fastkafka._core.buffer cimport Bytes
 from fastkafka._core.compression cimport Decompressor
 from fastkafka._core.fetch_position cimport FetchPosition
@@ -47,6 +48,8 @@ cdef struct FetchedBatch:
     int64_t next_offset                   # position of the application when it has all
     int64_t queued_bytes
     int64_t held_bytes                    # counted in the pool's held_bytes
+    int32_t messages_alive                # with the GIL; while there are some they have one pin, and the topic
+    PyObject* topic
     int32_t error_code                    # an event when not 0
     int64_t error_offset
     char* text                            # of an event

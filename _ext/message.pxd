@@ -1,5 +1,5 @@
 # One record as the application sees it: key, value and headers are made when they are asked for.
-# in:  an entry of a FetchedBatch, which the Message pins; or a RecordView that is borrowed (delivery reports)
+# in:  an entry of a FetchedBatch, which counts its Messages; or a RecordView that is borrowed (delivery reports)
 # out: Message objects
 # thread and GIL: with the GIL
 # next: consumer_core and producer_core hand them out
@@ -31,11 +31,14 @@ cdef struct RecordView:
     int32_t headers_count         # 0: none
 
 cdef struct MessageParts:         # what a Message has of its own: reports, constructed ones, after set_*()
-    RecordView view
-    PyObject* key                 # owned; NULL: the view has it
+    RecordView view               # its pointers are stale when there is a batch: the batch may have moved
+    FetchedBatch* batch           # where key, value and headers are until they are asked for; NULL: in the view
+    RecordEntry* entry
+    PyObject* topic               # owned, all five; NULL: none was made or given
+    PyObject* key
     PyObject* value
     PyObject* headers
-    PyObject* error               # NULL: none
+    PyObject* error
     double latency_seconds        # negative: not known
     int32_t partition
     int32_t leader_epoch
@@ -44,14 +47,9 @@ cdef struct MessageParts:         # what a Message has of its own: reports, cons
     int8_t outcome
     MessageParts* next_free
 
-cdef class Message:               # 48 bytes: a million of them are read through the cache
-    cdef PyObject* topic_object   # owned
-    cdef FetchedBatch* batch      # pinned; NULL when the Message does not come from a fetch
+cdef class Message:               # 32 bytes: a million of them are read through the cache
+    cdef void* source             # with an entry its FetchedBatch, which counts it; without one its MessageParts
     cdef RecordEntry* entry       # in the batch
-    cdef MessageParts* parts      # NULL: everything is as the batch has it
-
-    cdef MessageParts* own_parts(self) except NULL
-    cdef tuple state(self)
 
 # With `view` borrowed until message_detach.
 cdef Message message_new(object topic, int32_t partition, RecordView* view, int timestamp_type, int32_t leader_epoch)
