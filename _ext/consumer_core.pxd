@@ -11,13 +11,15 @@ from fastkafka._core.fetcher cimport Fetcher
 from fastkafka._core.message cimport Message
 
 cdef enum:
-    RECENT_BATCHES = 2
+    RECENT_BATCHES = 4
 
 cdef class ConsumerCore(ClientCore):
     cdef Fetcher* fetcher
     cdef FetchPosition* positions_made
     cdef FetchedBatch* recent[RECENT_BATCHES]   # returned whole, in large frames, with Messages alive
+    cdef int64_t recent_call[RECENT_BATCHES]    # in which call it was returned
     cdef int recent_next
+    cdef int64_t calls                    # of consume() and poll()
     cdef FetchedBatch* taken              # from the queue, in order; the first is being returned
     cdef dict positions                   # (topic, partition) -> FetchPosition* as int
     cdef list unreturned                  # Messages of a call that Ctrl-C ended; the next call returns them
@@ -33,7 +35,7 @@ cdef class ConsumerCore(ClientCore):
     cdef FetchedBatch* next_batch(self) noexcept
     cdef void finish_batch(self) noexcept
     cdef void remember(self, FetchedBatch* batch) noexcept
-    cdef void forget_recent(self) noexcept
+    cdef void forget_recent(self, int64_t calls_kept) noexcept
     cdef int fill(self, list messages, Py_ssize_t limit) except -1
     cdef Message next_message(self)
     cdef Message take_event(self)

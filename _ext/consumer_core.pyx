@@ -157,7 +157,7 @@ cdef class ConsumerCore(ClientCore):
         cdef FetchedBatch* batch = self.taken
         cdef FetchedBatch* following
         cdef int _turn
-        self.forget_recent()
+        self.forget_recent(0)
         for _turn in range(2):
             while batch != NULL:
                 following = batch.next
@@ -384,7 +384,6 @@ cdef class ConsumerCore(ClientCore):
             if batch == NULL:
                 self.taken = batch = fetched_take_all(&self.fetcher.queue)
                 if batch == NULL:
-                    self.forget_recent()
                     return NULL
             if batch.application_generation == load32(&batch.position.application_generation):
                 if batch.error_code != 0 or batch.entry_index < batch.entries_count:
@@ -409,17 +408,27 @@ cdef class ConsumerCore(ClientCore):
         """
         cdef FetchedBatch* oldest = self.recent[self.recent_next]
         self.recent[self.recent_next] = batch
+        self.recent_call[self.recent_next] = self.calls
         self.recent_next = (self.recent_next + 1) % RECENT_BATCHES
         if oldest != NULL:
             if fetched_pins_much(oldest):
                 fetched_move_out(oldest)
             fetched_let_go(oldest)
 
-    cdef void forget_recent(self) noexcept:
-        """Nothing waits: there is time to look at all of them."""
+    cdef void forget_recent(self, int64_t calls_kept) noexcept:
+        """Look at those that were returned before the last `calls_kept` calls: there is time now.
+
+        A program that says `messages = consumer.consume()` lets go of one call's Messages after the next.
+        """
+        cdef FetchedBatch* oldest
         cdef int _turn
         for _turn in range(RECENT_BATCHES):
-            self.remember(NULL)
+            oldest = self.recent[self.recent_next]
+            if oldest == NULL or oldest.messages_alive == 0 \
+                    or self.recent_call[self.recent_next] <= self.calls - calls_kept:
+                self.remember(NULL)
+            else:
+                self.recent_next = (self.recent_next + 1) % RECENT_BATCHES
 
     cdef int fill(self, list messages, Py_ssize_t limit) except -1:
         """Append what is there, up to `limit` messages in all."""
@@ -488,6 +497,7 @@ cdef class ConsumerCore(ClientCore):
         if not 0 <= num_messages <= MESSAGES_MAX:
             raise ValueError("num_messages must be between 0 and 1000000 (1M)")
         self.check_usable()
+        self.calls += 1
         deadline_ns = deadline_after(timeout)
         messages = self.unreturned[:num_messages]
         del self.unreturned[:num_messages]
@@ -500,6 +510,7 @@ cdef class ConsumerCore(ClientCore):
                 if len(messages) >= num_messages or self.is_woken:
                     self.is_woken = False
                     return messages
+                self.forget_recent(2)
                 store32(&self.fetcher.queue.wanted_records, <int32_t>(num_messages - len(messages)))
                 if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
                     return messages
@@ -515,6 +526,7 @@ cdef class ConsumerCore(ClientCore):
         cdef int64_t deadline_ns = -1
         cdef int32_t seen
         self.check_usable()
+        self.calls += 1
         if not PyFloat_CheckExact(timeout) and not PyLong_CheckExact(timeout):
             timeout = <double>timeout
         if self.unreturned:
@@ -531,6 +543,7 @@ cdef class ConsumerCore(ClientCore):
                 return None
             if deadline_ns < 0:
                 deadline_ns = deadline_after(timeout)
+            self.forget_recent(2)
             store32(&self.fetcher.queue.wanted_records, 1)
             if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
                 return None

@@ -186,6 +186,24 @@ def test_a_message_that_lives_on_keeps_its_batch_not_the_frame(
     assert messages[0].value() == values[0]
 
 
+def test_a_message_with_parts_of_its_own_follows_its_batch_when_that_is_moved(
+    broker: EmbeddedBroker, confluent: ModuleType, consumer: Consumer
+) -> None:
+    producer = confluent.Producer(
+        {"bootstrap.servers": broker.bootstrap_servers, "batch.size": 50_000, "linger.ms": 5}
+    )
+    values = [b"%04d" % number * 5000 for number in range(1200)]
+    for value in values:
+        producer.produce("moving", value, key=b"k%s" % value[:4], partition=0)
+    assert producer.flush(30) == 0
+    consumer.assign([TopicPartition("moving", 0)])
+    [kept] = consumer.consume(1, 30)
+    kept.set_headers([("mine", b"")])
+    for _ in range(4):  # what follows is received into the memory that the first frame had
+        assert len(consumer.consume(299, 30)) == 299
+    assert (kept.key(), kept.value()) == (b"k0000", values[0])
+
+
 # --- questions -----------------------------------------------------------------
 
 
