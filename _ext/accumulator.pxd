@@ -68,6 +68,8 @@ cdef struct Append:                        # one call of accumulator_append: wha
     size_t bytes_taken                     # encoded since bytes_max was set
     Lock* contended                        # of APPEND_LOCKED
 
+cdef bint accumulator_append_one(Accumulator* accumulator, Topic* topic, int32_t partition,
+                                 const RecordInput* record) noexcept nogil
 cdef AppendStatus accumulator_append(Accumulator* accumulator, Append* append) noexcept nogil
 cdef void accumulator_place_waiting(Accumulator* accumulator, Topic* topic, PartitionTable* table) noexcept nogil
 cdef ProducerBatch* accumulator_take_waiting(Topic* topic) noexcept nogil

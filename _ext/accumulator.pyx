@@ -9,6 +9,7 @@ from fastkafka._core.buffer cimport (
     SLAB_CLASS_DEFAULT, SLAB_CLASS_SINGLE, Slab, slab_chain_release, slab_take, slab_take_reused,
 )
 from fastkafka._core.clock cimport monotonic_coarse_ns
+from fastkafka._core.counters cimport records_outstanding
 from fastkafka._core.event_loop cimport loop_wake
 from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES, RECORD_OVERHEAD_BYTES_MAX
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise, spin_acquire, try_acquire
@@ -378,7 +379,7 @@ cdef AppendStatus accumulator_append(Accumulator* accumulator, Append* append) n
     cdef AppendStatus status
     append.bytes_max = append.bytes_taken = 0
     if accumulator.settings.records_max and not append.from_reserve:
-        room = accumulator.settings.records_max - load64_relaxed(&accumulator.counters.records_outstanding)
+        room = accumulator.settings.records_max - records_outstanding(accumulator.counters)
         if room < count - append.taken:
             append.count = append.taken + <int32_t>max(room, <int64_t>0)
     if table != NULL:
@@ -389,6 +390,48 @@ cdef AppendStatus accumulator_append(Accumulator* accumulator, Append* append) n
         status = APPEND_FULL
     append.count = count
     return status
+
+
+cdef bint accumulator_append_one(Accumulator* accumulator, Topic* topic, int32_t partition,
+                                 const RecordInput* record) noexcept nogil:
+    """Append one record in the ordinary case: the partition is known, its open batch has room, nobody holds it.
+
+    Returns: False with nothing done when it is not so; accumulator_append goes the whole way
+    Thread:  application threads with the GIL
+    Cost:    the encode, one uncontended lock
+    """
+    cdef PartitionTable* table = <PartitionTable*>load_pointer(<void**>&topic.table)
+    cdef AccumulatorSettings* settings = &accumulator.settings
+    cdef PartitionQueue* queue
+    cdef ProducerBatch* batch
+    cdef size_t bytes = record_bytes_max(record)
+    cdef bint is_sticky = False, fits
+    if table == NULL or bytes - RECORD_OVERHEAD_BYTES_MAX > settings.message_bytes_max:
+        return False
+    if settings.records_max and records_outstanding(accumulator.counters) >= settings.records_max:
+        return False
+    if partition < 0:
+        is_sticky = partitioner_wants_sticky(&accumulator.partitioner, record.key_bytes)
+        if is_sticky:
+            partition = partition_sticky(&accumulator.partitioner, topic, table)
+        else:
+            partition = partition_by_key(&accumulator.partitioner, record.key, record.key_bytes, table.count)
+    elif partition >= table.count:
+        return False
+    queue = <PartitionQueue*>load_pointer(&table.partitions[partition].outbound)
+    if queue == NULL or not try_acquire(&queue.lock):
+        return False
+    batch = queue.open
+    fits = (batch != NULL and queue.is_active
+            and batch.slab_tail.capacity_bytes - batch.slab_tail.used_bytes >= bytes
+            and batch.bytes + bytes <= settings.batch_bytes and batch.records_count < settings.batch_records
+            and (record.callback == NULL or batch_add_callback(batch, record.callback)))
+    if fits:
+        encode_record(batch, batch.slab_tail, record)
+    release(&queue.lock)
+    if fits and is_sticky:
+        topic.sticky_bytes += <int64_t>bytes
+    return fits
 
 
 # --- topics whose partitions are not known yet ------------------------------------------------------

@@ -4,11 +4,12 @@
 # thread and GIL: any, no GIL; no lock, no clock of its own
 # next: client_core.counters()
 from libc.stdint cimport int64_t
+from fastkafka._core.atomic cimport load64_relaxed
 
 cdef struct Counters:
     # outbound
-    int64_t records_produced           # accepted from the application
-    int64_t records_outstanding        # no outcome yet
+    int64_t records_produced           # accepted from the application; written with the GIL, without an atomic addition
+    int64_t records_finished           # have their outcome
     int64_t reports_outstanding        # outcome known, callback not yet served
     int64_t records_acknowledged
     int64_t records_not_written
@@ -41,3 +42,8 @@ cdef struct Counters:
     int64_t loop_passes
 
 cdef dict counters_as_dict(Counters* counters)
+
+
+cdef inline int64_t records_outstanding(Counters* counters) noexcept nogil:
+    """Return how many records have no outcome yet; below 0 while the call that took them has not counted them."""
+    return load64_relaxed(&counters.records_produced) - load64_relaxed(&counters.records_finished)

@@ -7,6 +7,8 @@
 
 cdef dict counters_as_dict(Counters* counters):
     """Copy every counter into a dict; needs the GIL, takes no lock."""
-    return dict(counters[0])
+    cdef dict found = dict(counters[0])
+    found["records_outstanding"] = max(records_outstanding(counters), 0)
+    return found
 
 include "faces/counters.pxi"

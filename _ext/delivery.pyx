@@ -74,7 +74,7 @@ cdef void delivery_finish(Delivery* delivery, ProducerBatch* batch, BatchOutcome
         _log_failure(delivery, batch)
     if has_report:
         add64_relaxed(&counters.reports_outstanding, batch.records_count)
-    add64_relaxed(&counters.records_outstanding, -batch.records_count)
+    add64_relaxed(&counters.records_finished, batch.records_count)
     if stays:
         batch.is_abandoned = True
         batch.report_state = REPORT_AND_FLIGHT if has_report else REPORT_SERVED

@@ -15,6 +15,7 @@ from fastkafka._core.accumulator cimport (
 )
 from fastkafka._core.atomic cimport add64_relaxed, load32, load64_relaxed
 from fastkafka._core.buffer cimport slab_pool_destroy, slab_pool_init
+from fastkafka._core.counters cimport records_outstanding
 from fastkafka._core.lock cimport signal_raise, signal_read
 from fastkafka._core.message cimport (
     Message, RecordView, TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, message_detach,
@@ -61,7 +62,7 @@ cdef class ReportingCore(ClientCore):
 
     cdef int _outstanding(self) noexcept:
         # A batch may have its outcome before the call that appended to it has counted its records.
-        return <int>max(load64_relaxed(&self.state.counters.records_outstanding)
+        return <int>max(records_outstanding(&self.state.counters)
                         + load64_relaxed(&self.state.counters.reports_outstanding), <int64_t>0)
 
     def __len__(self):
@@ -154,7 +155,7 @@ cdef class ReportingCore(ClientCore):
     cdef bint _has_room(self) noexcept:
         return load64_relaxed(&self.accumulator.pool.charged_bytes) < <int64_t>(self.accumulator.pool.bound_bytes // 8 * 7) \
             and (not self.accumulator.settings.records_max
-                 or self.state.counters.records_outstanding < self.accumulator.settings.records_max)
+                 or records_outstanding(&self.state.counters) < self.accumulator.settings.records_max)
 
     cdef Py_ssize_t _serve(self) except -1:
         """Serve what there is; 0 when another thread is serving."""

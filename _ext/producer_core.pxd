@@ -6,6 +6,7 @@
 from libc.stdint cimport int32_t, int64_t
 from fastkafka._core.accumulator cimport Append, AppendStatus
 from fastkafka._core.delivery_reports cimport ReportingCore
+from fastkafka._core.record_batch_writer cimport RecordInput
 from fastkafka._core.sender cimport Sender
 from fastkafka._core.topics cimport Topic
 
@@ -16,6 +17,7 @@ cdef class ProducerCore(ReportingCore):
     cdef int64_t block_ns                     # produce(): how long to wait for memory; 0 raises at once
     cdef int64_t bulk_block_ns
 
+    cdef int _produce_record(self, str topic, Topic* found, int32_t partition, RecordInput* record) except -1
     cdef int _produce_run(self, str topic, list values, list keys, list timestamps, int32_t partition, on_delivery,
                           int64_t deadline_ns, Py_ssize_t* taken) except -1
     cdef int _append(self, Append* append, int64_t deadline_ns, str topic) except -1

@@ -14,13 +14,14 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from fastkafka._core.accumulator cimport (
     APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE, RUN_RECORDS_MAX,
-    accumulator_append, accumulator_place_waiting,
+    accumulator_append, accumulator_append_one, accumulator_place_waiting,
 )
-from fastkafka._core.atomic cimport add64_relaxed, store32
+from fastkafka._core.atomic cimport store32
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
 from fastkafka._core.client_core cimport ClientState
 from fastkafka._core.compression cimport CODEC_LZ4, CODEC_NONE
 from fastkafka._core.connection cimport Connection, transport_close_all
+from fastkafka._core.counters cimport records_outstanding
 from fastkafka._core.delivery cimport (
     ERROR_CODES, ERROR_FLAG_MAYBE_WRITTEN, ERROR_FLAG_REFRESHES_METADATA, ERROR_FLAG_RETRIABLE,
     delivery_fail_topic,
@@ -184,7 +185,7 @@ cdef class ProducerCore(ReportingCore):
 
     # --- records in ---
 
-    def produce(self, str topic not None, value=None, key=None, partition=-1, callback=None, on_delivery=None,
+    def produce(self, str topic not None, value=None, key=None, int32_t partition=-1, callback=None, on_delivery=None,
                 int64_t timestamp=0, headers=None):
         """Take one record; its outcome comes to `on_delivery` from poll() or flush().
 
@@ -198,7 +199,7 @@ cdef class ProducerCore(ReportingCore):
         Example: producer.produce("logs", b"line", key=b"host-1", on_delivery=report)
         """
         cdef RecordInput record
-        cdef Append append
+        cdef Topic* found
         cdef list _kept_headers
         cdef object _kept_value, _kept_key
         cdef object report = callback if callback is not None else on_delivery
@@ -218,28 +219,37 @@ cdef class ProducerCore(ReportingCore):
         record.headers = NULL
         record.headers_count = record.headers_bytes = 0
         record.callback = NULL
-        append.topic = <Topic*>self.last_topic
-        if topic is not self.last_topic_name or not append.topic.is_wanted:
-            append.topic = self._topic(topic)
-        append.records = &record
-        append.count = 1
-        append.partition = partition
-        append.is_bulk = False
-        append.is_keyless = key is None
-        append.from_reserve = False
-        append.placing = NULL
-        append.taken = 0
+        found = <Topic*>self.last_topic
+        if topic is not self.last_topic_name or not found.is_wanted:
+            found = self._topic(topic)
         if headers is not None:
             _kept_headers = source_headers(headers, &record)
         if report is not None:
             Py_INCREF(report)
             record.callback = <PyObject*>report
+        if accumulator_append_one(&self.accumulator, found, partition, &record):
+            self.state.counters.records_produced += 1      # the GIL is held
+            if headers is not None:
+                free(record.headers)
+        else:
+            self._produce_record(topic, found, partition, &record)
+
+    cdef int _produce_record(self, str topic, Topic* found, int32_t partition, RecordInput* record) except -1:
+        """Take a record that accumulator_append_one left: a new batch, no metadata yet, no memory, a wrong argument."""
+        cdef Append append
+        memset(&append, 0, sizeof(append))
+        append.topic = found
+        append.records = record
+        append.count = 1
+        append.partition = partition
+        append.is_keyless = record.key == NULL
         try:
             self._append(&append, 0, topic)
         finally:
             free(record.headers)
             if append.taken == 0:
                 Py_XDECREF(record.callback)
+        return 0
 
     def produce_many(self, str topic not None, values, keys=None, headers=None, timestamps=None, partition=None,
                      on_delivery=None):
@@ -331,7 +341,6 @@ cdef class ProducerCore(ReportingCore):
             status = accumulator_append(&self.accumulator, append)
             if append.taken > before:
                 self.state.counters.records_produced += append.taken - before    # the GIL is held
-                add64_relaxed(&self.state.counters.records_outstanding, append.taken - before)
                 before = append.taken
             if status == APPEND_OK:
                 return 0
@@ -355,10 +364,10 @@ cdef class ProducerCore(ReportingCore):
         if status == APPEND_FULL:
             self.saw_full = True
             if self.accumulator.settings.records_max and \
-                    self.state.counters.records_outstanding >= self.accumulator.settings.records_max:
+                    records_outstanding(&self.state.counters) >= self.accumulator.settings.records_max:
                 raise BufferFull(KafkaError(
                     KafkaError._QUEUE_FULL,
-                    f"{self.state.counters.records_outstanding} records wait for their outcome "
+                    f"{records_outstanding(&self.state.counters)} records wait for their outcome "
                     f"(queue.buffering.max.messages={self.accumulator.settings.records_max}): poll() and try again"))
             raise BufferFull(KafkaError(
                 KafkaError._QUEUE_FULL,
