@@ -23,7 +23,6 @@ cdef enum AppendStatus:
     APPEND_LOCKED = 6                      # somebody holds the topic or queue: release the GIL and come again
 
 cdef enum:
-    RUN_RECORDS_MAX = 256                  # what one call takes: bounds the time under a lock
     PACE_BYTES = 8388608
 
 cdef struct AccumulatorSettings:

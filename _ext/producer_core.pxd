@@ -17,9 +17,13 @@ cdef class ProducerCore(ReportingCore):
     cdef int64_t block_ns                     # produce(): how long to wait for memory; 0 raises at once
     cdef int64_t bulk_block_ns
 
-    cdef int _produce_record(self, str topic, Topic* found, int32_t partition, RecordInput* record) except -1
-    cdef int _produce_run(self, str topic, list values, list keys, list timestamps, int32_t partition, on_delivery,
-                          int64_t deadline_ns, Py_ssize_t* taken) except -1
-    cdef int _append(self, Append* append, int64_t deadline_ns, str topic) except -1
+    cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
+                   int64_t deadline_ns) except -1
+    cdef int _take_slowly(self, str topic, Topic* found, int32_t partition, RecordInput* record,
+                          int64_t deadline_ns) except -1
+    cdef int _take_runs(self, str topic, list values, list keys, list timestamps, int32_t partition, report,
+                        int64_t deadline_ns, Py_ssize_t* taken) except -1
+    cdef AppendStatus _append(self, Append* append, int32_t* seen) noexcept
+    cdef int _wait(self, Append* append, AppendStatus status, int32_t seen, int64_t deadline_ns, str topic) except -1
     cdef int _append_failed(self, Append* append, AppendStatus status, str topic) except -1
     cdef Topic* _topic(self, str name) except NULL

@@ -13,7 +13,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SI
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from fastkafka._core.accumulator cimport (
-    APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE, RUN_RECORDS_MAX,
+    APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
     accumulator_append, accumulator_append_one, accumulator_place_waiting,
 )
 from fastkafka._core.atomic cimport store32
@@ -32,7 +32,7 @@ from fastkafka._core.partition_queue cimport PartitionQueue
 from fastkafka._core.partitioner cimport PartitionerKind
 from fastkafka._core.partitioner import KINDS
 from fastkafka._core.record_batch_writer cimport RecordInput
-from fastkafka._core.record_source cimport source_bytes, source_headers, source_run
+from fastkafka._core.record_source cimport RUN_RECORDS_MAX, source_bytes, source_headers, source_run
 from fastkafka._core.sender cimport (
     CLIENT_ID_BYTES_MAX, sender_destroy, sender_fail_all, sender_tick, sender_topic_replaced,
 )
@@ -198,13 +198,17 @@ cdef class ProducerCore(ReportingCore):
         Cost:    the encode, one uncontended lock, one coarse clock read; an allocation per batch
         Example: producer.produce("logs", b"line", key=b"host-1", on_delivery=report)
         """
-        cdef RecordInput record
-        cdef Topic* found
-        cdef list _kept_headers
-        cdef object _kept_value, _kept_key
-        cdef object report = callback if callback is not None else on_delivery
         if self.state.is_stopped or self.state.is_forked:
             self.check_usable()
+        self._take(topic, value, key, partition, callback if callback is not None else on_delivery, timestamp, headers,
+                   monotonic_ns() + self.block_ns if self.block_ns else 0)
+
+    cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
+                   int64_t deadline_ns) except -1:
+        cdef RecordInput record
+        cdef Topic* found = <Topic*>self.last_topic
+        cdef list _kept_headers
+        cdef object _kept_value, _kept_key
         if PyBytes_CheckExact(value) and PyBytes_GET_SIZE(value) <= INT32_MAX:
             record.value = PyBytes_AS_STRING(value)    # the common case, without a call to another room
             record.value_bytes = <int32_t>PyBytes_GET_SIZE(value)
@@ -219,7 +223,6 @@ cdef class ProducerCore(ReportingCore):
         record.headers = NULL
         record.headers_count = record.headers_bytes = 0
         record.callback = NULL
-        found = <Topic*>self.last_topic
         if topic is not self.last_topic_name or not found.is_wanted:
             found = self._topic(topic)
         if headers is not None:
@@ -232,11 +235,15 @@ cdef class ProducerCore(ReportingCore):
             if headers is not None:
                 free(record.headers)
         else:
-            self._produce_record(topic, found, partition, &record)
+            self._take_slowly(topic, found, partition, &record, deadline_ns)
+        return 0
 
-    cdef int _produce_record(self, str topic, Topic* found, int32_t partition, RecordInput* record) except -1:
+    cdef int _take_slowly(self, str topic, Topic* found, int32_t partition, RecordInput* record,
+                          int64_t deadline_ns) except -1:
         """Take a record that accumulator_append_one left: a new batch, no metadata yet, no memory, a wrong argument."""
         cdef Append append
+        cdef AppendStatus status
+        cdef int32_t seen = 0
         memset(&append, 0, sizeof(append))
         append.topic = found
         append.records = record
@@ -244,12 +251,15 @@ cdef class ProducerCore(ReportingCore):
         append.partition = partition
         append.is_keyless = record.key == NULL
         try:
-            self._append(&append, 0, topic)
+            while True:
+                status = self._append(&append, &seen)
+                if status == APPEND_OK:
+                    return 0
+                self._wait(&append, status, seen, deadline_ns, topic)
         finally:
             free(record.headers)
             if append.taken == 0:
                 Py_XDECREF(record.callback)
-        return 0
 
     def produce_many(self, str topic not None, values, keys=None, headers=None, timestamps=None, partition=None,
                      on_delivery=None):
@@ -269,95 +279,89 @@ cdef class ProducerCore(ReportingCore):
         cdef list all_times = None if timestamps is None else list(timestamps)
         cdef int32_t chosen = -1 if partition is None else partition
         cdef int64_t deadline_ns = monotonic_ns() + self.bulk_block_ns
-        cdef Py_ssize_t first = 0, taken = 0
+        cdef list all_headers = None if headers is None else list(headers)
+        cdef Py_ssize_t taken = 0
         self.check_usable()
         if all_keys is not None and len(all_keys) != len(all_values):
             raise ValueError(f"{len(all_keys)} keys for {len(all_values)} values")
         if all_times is not None and len(all_times) != len(all_values):
             raise ValueError(f"{len(all_times)} timestamps for {len(all_values)} values")
-        if headers is not None:
-            return self._produce_each(topic, all_values, all_keys, list(headers), all_times, chosen, on_delivery)
+        if all_headers is not None and len(all_headers) != len(all_values):
+            raise ValueError(f"{len(all_headers)} sets of headers for {len(all_values)} values")
         try:
-            while first < len(all_values):
-                self._produce_run(topic, all_values[first:first + RUN_RECORDS_MAX],
-                                  None if all_keys is None else all_keys[first:first + RUN_RECORDS_MAX],
-                                  None if all_times is None else all_times[first:first + RUN_RECORDS_MAX],
-                                  chosen, on_delivery, deadline_ns, &taken)
-                first = taken
+            if all_headers is None:
+                self._take_runs(topic, all_values, all_keys, all_times, chosen, on_delivery, deadline_ns, &taken)
+            while all_headers is not None and taken < len(all_values):
+                self._take(topic, all_values[taken], None if all_keys is None else all_keys[taken], chosen, on_delivery,
+                           0 if all_times is None else all_times[taken] or 0, all_headers[taken], deadline_ns)
+                taken += 1
         except BaseException as problem:
             problem.taken = taken           # whatever ended the call, Ctrl-C too: what to go on with
             raise
         return taken
 
-    cdef int _produce_run(self, str topic, list values, list keys, list timestamps, int32_t partition, on_delivery,
-                     int64_t deadline_ns, Py_ssize_t* taken) except -1:
+    cdef int _take_runs(self, str topic, list values, list keys, list timestamps, int32_t partition, report,
+                        int64_t deadline_ns, Py_ssize_t* taken) except -1:
+        """Take all of the caller's lists, whose lengths are read again after each wait: the GIL was free then."""
         cdef RecordInput records[RUN_RECORDS_MAX]
         cdef Append append
-        cdef list kept = []
-        cdef int32_t _index
+        cdef AppendStatus status = APPEND_OK
+        cdef int32_t seen = 0, index
         memset(&append, 0, sizeof(append))
-        append.topic = self._topic(topic)
         append.records = records
-        append.count = <int32_t>len(values)
         append.partition = partition
-        append.is_bulk = True
         append.is_keyless = keys is None
-        source_run(values, keys, timestamps, realtime_coarse_ms(), records, kept)
-        if on_delivery is not None:
-            for _index in range(append.count):
-                Py_INCREF(on_delivery)
-                records[_index].callback = <PyObject*>on_delivery
-        try:
-            self._append(&append, deadline_ns, topic)
-        finally:
+        append.is_bulk = True
+        while taken[0] < len(values):
+            append.topic = self._topic(topic)
+            append.count = source_run(values, keys, timestamps, taken[0], realtime_coarse_ms(), records)
+            if append.count == 0:           # something to convert, which may run Python code
+                self._take(topic, values[taken[0]], None if keys is None else keys[taken[0]], partition, report,
+                           0 if timestamps is None else timestamps[taken[0]] or 0, None, deadline_ns)
+                taken[0] += 1
+                continue
+            if report is not None:
+                for index in range(append.count):
+                    Py_INCREF(report)
+                    records[index].callback = <PyObject*>report
+            append.taken = 0
+            status = self._append(&append, &seen)
             taken[0] += append.taken
-            if on_delivery is not None:
-                for _index in range(append.taken, append.count):
-                    Py_DECREF(on_delivery)
+            if report is not None:
+                for index in range(append.taken, append.count):
+                    Py_DECREF(report)
+            if status != APPEND_OK:
+                self._wait(&append, status, seen, deadline_ns, topic)
+            elif append.taken:
+                append.is_bulk = True
         return 0
 
-    def _produce_each(self, str topic, list values, list keys, list headers, list timestamps, int32_t partition,
-                      on_delivery):
-        if len(headers) != len(values):
-            raise ValueError(f"{len(headers)} sets of headers for {len(values)} values")
-        for index, value in enumerate(values):
-            try:
-                self.produce(topic, value, None if keys is None else keys[index], partition, None, on_delivery,
-                             0 if timestamps is None else timestamps[index], headers[index])
-            except BaseException as problem:
-                problem.taken = index
-                raise
-        return len(values)
-
-    cdef int _append(self, Append* append, int64_t deadline_ns, str topic) except -1:
-        """Append until all are taken: waits for locks, for memory where that is wanted, without the GIL."""
+    cdef AppendStatus _append(self, Append* append, int32_t* seen) noexcept:
+        """Append what goes without waiting, and count it; `seen` is what _wait() wants to know."""
+        cdef int32_t before = append.taken
         cdef AppendStatus status
+        seen[0] = signal_read(&self.accumulator.pool.memory_free)
+        status = accumulator_append(&self.accumulator, append)
+        self.state.counters.records_produced += append.taken - before    # the GIL is held
+        return status
+
+    cdef int _wait(self, Append* append, AppendStatus status, int32_t seen, int64_t deadline_ns, str topic) except -1:
+        """Wait without the GIL for what stopped _append(), a lock or memory; raise when that is not to be waited for."""
         cdef Lock* contended
-        cdef int32_t seen, before = 0
-        if not append.is_bulk and self.block_ns:
-            deadline_ns = monotonic_ns() + self.block_ns
-        while True:
-            seen = signal_read(&self.accumulator.pool.memory_free)
-            status = accumulator_append(&self.accumulator, append)
-            if append.taken > before:
-                self.state.counters.records_produced += append.taken - before    # the GIL is held
-                before = append.taken
-            if status == APPEND_OK:
-                return 0
-            if status == APPEND_LOCKED:
-                contended = append.contended
-                with nogil:
-                    wait_free(contended)
-                self.check_usable()
-            elif status == APPEND_PACE:
-                # A used slab comes back soon while acknowledgements flow; if none does, take a fresh one.
-                append.is_bulk = wait_for(&self.accumulator.pool.memory_free, seen, monotonic_ns() + PACE_WAIT_NS)
-            elif status == APPEND_FULL and deadline_ns > monotonic_ns() and not self._is_in_callback():
-                wait_for(&self.accumulator.pool.memory_free, seen,
-                         min(deadline_ns, monotonic_ns() + 20 * NS_PER_MS))
-                self.check_usable()
-            else:
-                self._append_failed(append, status, topic)
+        if status == APPEND_LOCKED:
+            contended = append.contended
+            with nogil:
+                wait_free(contended)
+            self.check_usable()
+        elif status == APPEND_PACE:
+            # A used slab comes back soon while acknowledgements flow; if none does, take a fresh one.
+            append.is_bulk = wait_for(&self.accumulator.pool.memory_free, seen, monotonic_ns() + PACE_WAIT_NS)
+        elif status == APPEND_FULL and deadline_ns > monotonic_ns() and not self._is_in_callback():
+            wait_for(&self.accumulator.pool.memory_free, seen, min(deadline_ns, monotonic_ns() + 20 * NS_PER_MS))
+            self.check_usable()
+        else:
+            self._append_failed(append, status, topic)
+        return 0
 
     cdef int _append_failed(self, Append* append, AppendStatus status, str topic) except -1:
         """The one place that turns what the accumulator says into an exception."""
