@@ -306,7 +306,7 @@ cdef class ProducerCore(ReportingCore):
         cdef RecordInput records[RUN_RECORDS_MAX]
         cdef Append append
         cdef AppendStatus status = APPEND_OK
-        cdef int32_t seen = 0, index
+        cdef int32_t seen = 0, index, _index
         memset(&append, 0, sizeof(append))
         append.records = records
         append.partition = partition
@@ -328,7 +328,7 @@ cdef class ProducerCore(ReportingCore):
             status = self._append(&append, &seen)
             taken[0] += append.taken
             if report is not None:
-                for index in range(append.taken, append.count):
+                for _index in range(append.taken, append.count):
                     Py_DECREF(report)
             if status != APPEND_OK:
                 self._wait(&append, status, seen, deadline_ns, topic)

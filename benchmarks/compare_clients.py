@@ -94,7 +94,7 @@ def cpu_seconds() -> float:
 
 
 def first_of(values: list[bytes], count: int) -> list[bytes]:
-    """Return the first `count`; all of them without a copy, whose cost would count as the client's."""
+    """Return the first `count`; all without a copy, whose cost would count as the client's."""
     return values if count >= len(values) else values[:count]
 
 
