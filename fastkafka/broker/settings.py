@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from fastkafka.errors import ConfigError
 
 FsyncPolicy = Literal["never", "always"]
+
+SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+SSL_CLIENT_AUTHS = ("none", "requested", "required")
+
+_WHERE = "embedded broker"
 
 PORT_MAX = 65535
 BROKERS_MAX = 100
@@ -37,6 +44,12 @@ class BrokerSettings:
     default_replication_factor: int = 1
     offsets_topic_num_partitions: int = 50
     num_partitions: int = 1
+    offsets_retention_minutes: int = 10_080
+    offset_metadata_max_bytes: int = 4096
+    group_initial_rebalance_delay_ms: int = 0  # Kafka: 3000, which nobody who tests waits for
+    group_min_session_timeout_ms: int = 6000
+    group_max_session_timeout_ms: int = 1_800_000
+    group_max_size: int = 10_000  # Kafka: unlimited
     auto_create_topics: bool = True
     fsync: FsyncPolicy = "never"
     message_max_bytes: int = 1_048_588  # Kafka: 1 MiB and the 12 bytes before the batch length
@@ -44,18 +57,33 @@ class BrokerSettings:
     index_interval_bytes: int = 4096
     retention_bytes: int = -1
     retention_ms: int = 604_800_000
-    offsets_retention_minutes: int = 10_080
-    offset_metadata_max_bytes: int = 4096
-    group_initial_rebalance_delay_ms: int = 0  # Kafka: 3000, which nobody who tests waits for
-    group_min_session_timeout_ms: int = 6000
-    group_max_session_timeout_ms: int = 1_800_000
-    group_max_size: int = 10_000  # Kafka: unlimited
     retention_check_interval_ms: int = 300_000
     producer_id_expiration_ms: int = 86_400_000
     socket_request_max_bytes: int = 104_857_600
 
+    # the listeners
+    security_protocol: str = "PLAINTEXT"
+    ssl_keystore_location: Path | None = None
+    ssl_key_password: str | None = field(default=None, repr=False)
+    ssl_truststore_location: Path | None = None
+    ssl_client_auth: str = "none"
+    sasl_enabled_mechanisms: tuple[str, ...] = SASL_MECHANISMS
+    sasl_users: Mapping[str, str] = field(default_factory=dict, repr=False)
+
     def check(self) -> None:
-        """Raise ConfigError for the first setting that is out of its range."""
+        """Raise ConfigError for the first setting that cannot be."""
+        self._check_ranges()
+        self._check_choices()
+        if self.ports and len(self.ports) != self.brokers:
+            raise ConfigError(
+                f"ports names {len(self.ports)} ports for {self.brokers} brokers", where=_WHERE
+            )
+        if self.has_ssl and self.ssl_keystore_location is None:
+            raise ConfigError(f"{self.security_protocol} needs ssl_keystore_location", where=_WHERE)
+        if self.has_sasl and not self.sasl_users:
+            raise ConfigError(f"{self.security_protocol} needs sasl_users", where=_WHERE)
+
+    def _check_ranges(self) -> None:
         ranges = (
             ("port", self.port, 0, PORT_MAX),
             ("brokers", self.brokers, 1, BROKERS_MAX),
@@ -63,6 +91,17 @@ class BrokerSettings:
             ("node_id", self.node_id, 0, 2**31 - 1 - self.brokers),
             ("default_replication_factor", self.default_replication_factor, 1, self.brokers),
             ("offsets_topic_num_partitions", self.offsets_topic_num_partitions, 1, 1000),
+            ("offsets_retention_minutes", self.offsets_retention_minutes, 1, 2**31 - 1),
+            ("offset_metadata_max_bytes", self.offset_metadata_max_bytes, 0, 2**15 - 1),
+            (
+                "group_initial_rebalance_delay_ms",
+                self.group_initial_rebalance_delay_ms,
+                0,
+                2**31 - 1,
+            ),
+            ("group_min_session_timeout_ms", self.group_min_session_timeout_ms, 1, 2**31 - 1),
+            ("group_max_session_timeout_ms", self.group_max_session_timeout_ms, 1, 2**31 - 1),
+            ("group_max_size", self.group_max_size, 1, 1_000_000),
             ("num_partitions", self.num_partitions, 1, PARTITIONS_PER_TOPIC_MAX),
             ("message_max_bytes", self.message_max_bytes, 0, 2**31 - 1),
             ("segment_bytes", self.segment_bytes, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
@@ -76,8 +115,7 @@ class BrokerSettings:
         for name, value, lowest, highest in ranges:
             if not lowest <= value <= highest:
                 raise ConfigError(
-                    f"{name} must be between {lowest} and {highest}, not {value}",
-                    where="embedded broker",
+                    f"{name} must be between {lowest} and {highest}, not {value}", where=_WHERE
                 )
 
     def _check_choices(self) -> None:
@@ -108,17 +146,6 @@ class BrokerSettings:
 
     def node_port(self, index: int) -> int:
         """Return the port that a node is to listen on; 0 is any."""
-            ("offsets_retention_minutes", self.offsets_retention_minutes, 1, 2**31 - 1),
-            ("offset_metadata_max_bytes", self.offset_metadata_max_bytes, 0, 2**15 - 1),
-            (
-                "group_initial_rebalance_delay_ms",
-                self.group_initial_rebalance_delay_ms,
-                0,
-                2**31 - 1,
-            ),
-            ("group_min_session_timeout_ms", self.group_min_session_timeout_ms, 1, 2**31 - 1),
-            ("group_max_session_timeout_ms", self.group_max_session_timeout_ms, 1, 2**31 - 1),
-            ("group_max_size", self.group_max_size, 1, 1_000_000),
         if self.ports:
             return self.ports[index % len(self.ports)]
         return self.port + index if self.port else 0
