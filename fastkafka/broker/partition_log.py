@@ -18,10 +18,16 @@ from typing import NamedTuple
 
 from fastkafka.broker.data_dir import sync_folder
 from fastkafka.broker.leader_epochs import LeaderEpochs
-from fastkafka.broker.log_config import LogConfig
+from fastkafka.broker.log_config import FOREVER, LogConfig
 from fastkafka.broker.log_segment import FoundBatch, LogSegment, ReadBatches
 from fastkafka.broker.producer_state import ProducerState
-from fastkafka.broker.record_batch import BatchHeader, check_produced, placed_prefix, read_header
+from fastkafka.broker.record_batch import (
+    BatchHeader,
+    check_produced,
+    placed_prefix,
+    read_header,
+    with_append_time,
+)
 from fastkafka.broker.record_timestamps import first_record_from
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.retention import count_before, count_expired
@@ -33,10 +39,14 @@ _log = logging.getLogger(__name__)
 
 
 class AppendedBatch(NamedTuple):
-    """Where a produced batch is in the log; `duplicate` when it was there already."""
+    """Where a produced batch is in the log; `duplicate` when it was there already.
+
+    `log_append_time_ms` is what its records were stamped with, -1 when they keep their own times.
+    """
 
     base_offset: int
     duplicate: bool
+    log_append_time_ms: int = NO_TIMESTAMP
 
 
 class TimestampAndOffset(NamedTuple):
@@ -61,6 +71,7 @@ class PartitionLog:
         self.leader_epochs = LeaderEpochs()
         self.leader_epoch = 0
         self._segments: list[LogSegment] = []
+        self._unsynced_records = 0
         self._open()
         self._log_start_offset = min(log_start_offset, self.log_end_offset)
         self._forget_before_start()
@@ -150,9 +161,21 @@ class PartitionLog:
         repeated = self.producer_state.check(header)
         if repeated is not None:
             return AppendedBatch(repeated.base_offset, duplicate=True)
+        now_ms = _now_ms()
+        log_append_time_ms = NO_TIMESTAMP
+        if self.config.log_append_time:
+            log_append_time_ms = now_ms
+            batch = memoryview(with_append_time(batch, header, now_ms))
+            header = read_header(batch)
+        elif header.max_timestamp - now_ms > self.config.timestamp_after_max_ms:
+            raise Refusal(
+                KafkaError.INVALID_TIMESTAMP,
+                f"timestamp {header.max_timestamp} is more than "
+                f"{self.config.timestamp_after_max_ms} ms after now, {now_ms}",
+            )
         base_offset = self._write(batch, header)
-        self.producer_state.record(header, base_offset, _now_ms())
-        return AppendedBatch(base_offset, duplicate=False)
+        self.producer_state.record(header, base_offset, now_ms)
+        return AppendedBatch(base_offset, False, log_append_time_ms)
 
     def append_marker(
         self, producer_id: int, producer_epoch: int, commit: bool, coordinator_epoch: int
@@ -183,7 +206,10 @@ class PartitionLog:
             segment = self._segments[-1]
             if self._is_full(segment, header):
                 segment = self._add_segment()
-            segment.append(prefix, batch[: header.size_bytes], header, base_offset, self._syncs)
+            unsynced_records = self._unsynced_records + header.records_count
+            sync = self.config.fsync == "always" or unsynced_records >= self.config.flush_messages
+            segment.append(prefix, batch[: header.size_bytes], header, base_offset, sync)
+            self._unsynced_records = 0 if sync else unsynced_records
         except OSError as error:
             _log.error("%s: a batch could not be written: %s", self.folder, error)
             raise Refusal(
@@ -194,7 +220,8 @@ class PartitionLog:
 
     @property
     def _syncs(self) -> bool:
-        return self.config.fsync == "always"
+        """Whether what is in the log must be on the disk, if not after each batch then soon."""
+        return self.config.fsync == "always" or self.config.flush_messages < FOREVER
 
     def _is_full(self, segment: LogSegment, header: BatchHeader) -> bool:
         if segment.size_bytes == 0:
@@ -210,6 +237,9 @@ class PartitionLog:
         """Start a new segment; the old one is only read from now on."""
         segment = self._new_segment(self.log_end_offset)
         if self._syncs:
+            if self._unsynced_records:
+                self._segments[-1].sync()
+                self._unsynced_records = 0
             sync_folder(self.folder)
         self._segments[-1].finish()
         self._segments.append(segment)

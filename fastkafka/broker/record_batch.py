@@ -31,6 +31,7 @@ CRC_COVERS_FROM = 21  # the attributes
 MAGIC = 2
 
 _CODEC_MASK = 0x07
+_LOG_APPEND_TIME = 0x08
 _CODEC_MAX = 4  # none, gzip, snappy, lz4, zstd
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
@@ -74,6 +75,11 @@ class BatchHeader(NamedTuple):
     def codec(self) -> int:
         """Number of the compression codec; 0 is none."""
         return self.attributes & _CODEC_MASK
+
+    @property
+    def has_append_time(self) -> bool:
+        """True when all records have the time of their append, which is max_timestamp."""
+        return bool(self.attributes & _LOG_APPEND_TIME)
 
     @property
     def is_transactional(self) -> bool:
@@ -140,9 +146,20 @@ def build_batch(
         base_sequence=NO_SEQUENCE,
         records_count=records_count,
     )
-    batch = bytearray(_HEADER.pack(*header) + records)
+    return sealed(header, records)
+
+
+def sealed(header: BatchHeader, records: Buffer) -> bytes:
+    """Return a batch of this header, whose CRC is computed here, and these records."""
+    batch = bytearray(_HEADER.pack(*header)) + records
     _CRC.pack_into(batch, CRC_AT, _crc32c()(memoryview(batch)[CRC_COVERS_FROM:]))
     return bytes(batch)
+
+
+def with_append_time(batch: memoryview, header: BatchHeader, now_ms: int) -> bytes:
+    """Return a produced batch with the time of its append (message.timestamp.type)."""
+    stamped = header._replace(attributes=header.attributes | _LOG_APPEND_TIME, max_timestamp=now_ms)
+    return sealed(stamped, batch[HEADER_BYTES : header.size_bytes])
 
 
 def check_produced(batch: memoryview, message_max_bytes: int) -> BatchHeader:
@@ -186,6 +203,8 @@ def _check_fields(header: BatchHeader) -> None:
         )
     if header.codec > _CODEC_MAX:
         raise Refusal(KafkaError.INVALID_RECORD, f"compression codec {header.codec} is unknown")
+    if header.has_append_time:
+        raise Refusal(KafkaError.INVALID_TIMESTAMP, "a producer may not set LogAppendTime")
     if header.is_control:
         raise Refusal(KafkaError.INVALID_RECORD, "a producer may not write control batches")
     if header.is_transactional and header.producer_id < 0:

@@ -24,10 +24,12 @@ class RecordPlace(NamedTuple):
 
 def first_record_from(batch: bytes, timestamp: int) -> RecordPlace:
     """Return the first record of a batch whose timestamp is `timestamp` or later."""
+    header = read_header(batch)
+    if header.has_append_time:
+        return RecordPlace(header.max_timestamp, header.base_offset)
     # Imported on first use: most brokers in tests never search by time.
     from fastkafka._core.record_batch_reader import read_batches
 
-    header = read_header(batch)
     first = RecordPlace(header.base_timestamp, header.base_offset)
     try:
         (read,) = read_batches(batch, False, _RECORDS_BYTES_MAX)

@@ -153,7 +153,7 @@ def test_the_last_five_batches_of_each_producer_come_back(tmp_path: Path) -> Non
     for sequence in range(3, 8):
         for producer_id in (1, 2):
             again = log.append(build_idempotent(sequence, producer_id=producer_id))
-            assert again == (2 * sequence + producer_id - 1, True)
+            assert again[:2] == (2 * sequence + producer_id - 1, True)
     with pytest.raises(Refusal) as caught:
         log.append(build_idempotent(2, producer_id=1))
     assert caught.value.code == KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER

@@ -1,9 +1,9 @@
 """Produce (key 0), versions 3 to 13: append one batch per partition.
 
-Version 8 added error messages, 9 compact lengths, 13 topic ids instead of names. With acks 0 there
-is no reply; when such a request fails the connection is closed, which is all that the client can
-notice (as Kafka does). acks 1 and all are the same here: there is one replica. Transactional
-batches are taken from requests that name a transactional id.
+Version 8 added error messages, 9 compact lengths, 10 leader hints, 13 topic ids instead of names.
+With acks 0 there is no reply; when such a request fails the connection is closed, which is all that
+the client can notice (as Kafka does). acks 1 and all differ in min.insync.replicas only: replicas
+share one log. Transactional batches are taken from requests that name a transactional id.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from fastkafka.errors import KafkaError
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
     from fastkafka.broker.request import Request
-    from fastkafka.broker.topics import Topic
+    from fastkafka.broker.topics import Partition, Topic
 
 _log = logging.getLogger(__name__)
 
+ACKS_ALL = -1
 ACKS_NONE = 0
 LEADER_HINTS_SINCE = 10  # KIP-951
 _ACKS_VALID = (-1, 0, 1)
@@ -76,19 +77,23 @@ def _append_topic(broker: Broker, request: Request, topic_data: dict[str, Any]) 
         "name": topic_data["name"],
         "topic_id": topic_data["topic_id"],
         "partition_responses": [
-            _append(request, topic, data) if topic else _refused(request, data["index"], refusal)
+            _append(broker, request, topic, data)
+            if topic
+            else _refused(request, data["index"], refusal)
             for data in topic_data["partition_data"]
         ],
     }
 
 
-def _append(request: Request, topic: Topic, data: dict[str, Any]) -> Body:
+def _append(broker: Broker, request: Request, topic: Topic, data: dict[str, Any]) -> Body:
     index = data["index"]
     try:
         if data["records"] is None:
             raise Refusal(KafkaError.INVALID_RECORD, "there are no records")
         partition = topic.partition(index)
         partition.check_request(request)
+        if request.body["acks"] == ACKS_ALL:
+            _check_replicas(broker, partition)
         appended = partition.append(data["records"])
     except Refusal as refusal:
         _log.info("produce to %s-%d: %s", topic.name, index, refusal)
@@ -97,9 +102,22 @@ def _append(request: Request, topic: Topic, data: dict[str, Any]) -> Body:
         "index": index,
         "error_code": NO_ERROR,
         "base_offset": appended.base_offset,
-        "log_append_time_ms": -1,
+        "log_append_time_ms": appended.log_append_time_ms,
         "log_start_offset": partition.log.log_start_offset,
     }
+
+
+def _check_replicas(broker: Broker, partition: Partition) -> None:
+    """Refuse acks=all when fewer replicas live than min.insync.replicas wants."""
+    wanted = partition.log.config.min_insync_replicas
+    if wanted == 1:
+        return
+    in_sync = sum(node.node_id in partition.replica_ids for node in broker.nodes.alive)
+    if in_sync < wanted:
+        raise Refusal(
+            KafkaError.NOT_ENOUGH_REPLICAS,
+            f"{in_sync} replicas are in sync, min.insync.replicas is {wanted}",
+        )
 
 
 def _refused(request: Request, index: int, refusal: Refusal | None) -> Body:
