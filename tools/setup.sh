@@ -109,15 +109,20 @@ print("\n".join(dict.fromkeys(wanted)))
 PYTHON_END
 }
 
-# The clone itself, as it is: `import fastkafka` and `fastkafka-bench` work from any folder, and a change
+# The clone itself, as it is: `import fastkafka` and the commands work from any folder, and a change
 # of a .py file needs no installing. PYTHONPATH still comes first (the sanitised tree relies on it).
 link_clone() {
-    local packages
+    local packages python
     packages=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     pwd > "$packages/fastkafka-clone.pth"
-    printf '#!%s\nfrom fastkafka.cli.bench import run\n\nrun()\n' \
-        "$("$VENV/bin/python" -c 'import sys; print(sys.executable)')" > "$VENV/bin/fastkafka-bench"
-    chmod +x "$VENV/bin/fastkafka-bench"
+    python=$("$VENV/bin/python" -c 'import sys; print(sys.executable)')
+    link_command fastkafka fastkafka.cli.main "$python"
+    link_command fastkafka-bench fastkafka.cli.bench "$python"
+}
+
+link_command() {
+    printf '#!%s\nfrom %s import run\n\nrun()\n' "$3" "$2" > "$VENV/bin/$1"
+    chmod +x "$VENV/bin/$1"
 }
 
 PYTHON=$(choose_python)

@@ -76,8 +76,8 @@ class EmbeddedBroker:
         self._ports = [port] if port == 0 or brokers == 1 else list(range(port, port + brokers))
         self._options = ["--brokers", str(brokers)]
         self._options += ["--default-replication-factor", str(default_replication_factor)]
-        for rack in racks:
-            self._options += ["--rack", rack]
+        if racks:
+            self._options += ["--rack", ",".join(racks)]
         self._options += ["--host", host, "--num-partitions", str(num_partitions)]
         self._options += ["--fsync", fsync, "--log-level", log_level]
         if not auto_create_topics:

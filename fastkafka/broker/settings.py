@@ -88,6 +88,8 @@ class BrokerSettings:
             ("port", self.port, 0, PORT_MAX),
             ("brokers", self.brokers, 1, BROKERS_MAX),
             ("port of the last broker", self.node_port(self.brokers - 1), 0, PORT_MAX),
+            ("the lowest of ports", min(self.ports, default=0), 0, PORT_MAX),
+            ("the highest of ports", max(self.ports, default=0), 0, PORT_MAX),
             ("node_id", self.node_id, 0, 2**31 - 1 - self.brokers),
             ("default_replication_factor", self.default_replication_factor, 1, self.brokers),
             ("offsets_topic_num_partitions", self.offsets_topic_num_partitions, 1, 1000),

@@ -204,12 +204,14 @@ def wake_ups(process_id: int) -> int:
     return int(status.partition("voluntary_ctxt_switches:")[2].split()[0])
 
 
-def test_an_idle_broker_does_not_wake_up() -> None:
+@pytest.mark.parametrize("brokers", [1, 3])
+def test_an_idle_broker_does_not_wake_up(brokers: int) -> None:
     """With a connection open; the first spans may still see the end of the start."""
-    with EmbeddedBroker() as broker:
-        host, _, port = broker.bootstrap_servers.rpartition(":")
+    with EmbeddedBroker(brokers=brokers) as broker:
+        address = broker.bootstrap_servers.split(",")[0]
+        host, _, port = address.rpartition(":")
         with socket.create_connection((host, int(port))):
-            ask_metadata(broker.bootstrap_servers, "logs")
+            ask_metadata(address, "logs")
             counts = []
             for _ in range(20):
                 before = wake_ups(broker.process_id)

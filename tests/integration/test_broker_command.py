@@ -1,0 +1,91 @@
+"""`fastkafka broker` as a user types it: files, ready line, how long a start takes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient
+
+TIMEOUT_S = 30.0
+START_CPU_MS_MAX = 300
+
+
+@contextmanager
+def started(*options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the command; yield the process and its first line."""
+    command = [sys.executable, "-m", "fastkafka.cli.main", "broker", *options]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(TIMEOUT_S)
+
+
+def cpu_ms(process_id: int) -> float:
+    """CPU time that a process has used, of user and system."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_server_properties_is_obeyed_and_what_it_misspells_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "server.properties"
+    path.write_text(
+        f"node.id=5\nlisteners=PLAINTEXT://127.0.0.1:0\nlog.dirs={tmp_path / 'logs'}\n"
+        "num.partitions=3\nnum.partitoins=4\n"
+    )
+    with started("--config", str(path), "--print-bootstrap") as (process, address):
+        admin = AdminClient({"bootstrap.servers": address})
+        assert list(admin.list_topics(timeout=TIMEOUT_S).brokers) == [5]
+        assert (tmp_path / "logs" / "catalogue.json").exists()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(TIMEOUT_S) == 0
+        assert process.stderr is not None and "num.partitoins" in process.stderr.read()
+
+
+def test_without_print_bootstrap_the_ready_line_says_where_the_data_is(tmp_path: Path) -> None:
+    options = ("--port", "0", "--brokers", "2", "--data-dir", str(tmp_path / "data"))
+    with started(*options) as (_, line):
+        assert line.startswith("fastkafka broker ready on 127.0.0.1:")
+        assert line.count("127.0.0.1:") == 2
+        assert line.endswith(f"data in {tmp_path / 'data'}")
+
+
+def test_a_start_costs_less_than_300_ms_of_cpu(tmp_path: Path) -> None:
+    """The best of five: others use the machine as well."""
+    found = []
+    for _ in range(6):
+        # The first one compiles.
+        with started(
+            "--port",
+            "0",
+            "--brokers",
+            "3",
+            PYTHONPYCACHEPREFIX=str(tmp_path),
+            PYTHONDONTWRITEBYTECODE="",
+        ) as (process, line):
+            assert "ready" in line
+            found.append(cpu_ms(process.pid))
+    assert min(found[1:]) < START_CPU_MS_MAX, found
+
+
+def test_a_command_that_is_not_there_ends_with_usage() -> None:
+    command = [sys.executable, "-m", "fastkafka.cli.main", "brokr"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert ended.returncode == 2
+    assert "broker" in ended.stderr
+    helped = subprocess.run([*command[:-1], "--help"], capture_output=True, text=True, timeout=30)
+    assert helped.returncode == 0 and "broker" in helped.stdout
