@@ -34,6 +34,7 @@ cdef extern from *:
         Py_SET_REFCNT((PyObject*)message, 1);
     #endif
     }
+    #define fk_prefetch(address) (__builtin_prefetch(address), __builtin_prefetch((const char*)(address) + 64))
     static inline void fk_message_free(PyObject* message) { Py_TYPE(message)->tp_free(message); }
     static inline int fk_is_exactly(PyObject* thing, PyTypeObject* type) { return Py_IS_TYPE(thing, type); }
     """
@@ -43,6 +44,7 @@ cdef extern from *:
     # Two rounds of consume(10000) are alive when the second replaces the first.
     int MESSAGES_KEPT_MAX "FK_MESSAGES_KEPT_MAX"
     void message_revive "fk_message_revive" (RawMessage* message)
+    void prefetch "fk_prefetch" (const void* address)
     void message_memory_free "fk_message_free" (PyObject* message)
     bint is_exactly "fk_is_exactly" (PyObject* thing, PyTypeObject* type)
 
@@ -51,6 +53,7 @@ cdef enum:
     # Above this a value is kept once it was made; below, making it again is cheaper than keeping its page warm.
     KEPT_BYTES_MIN = 4096
     PARTS_KEPT_MAX = 1024
+    PREFETCH_BYTES = 1024                  # how far ahead of a value the next ones are asked for: programs read on
 
 _OUTCOMES = (None, Outcome.DELIVERED, Outcome.NOT_WRITTEN, Outcome.UNKNOWN)
 
@@ -280,6 +283,7 @@ cdef class Message:
         cdef MessageParts* parts
         cdef RecordView* view
         if entry != NULL and entry.value_bytes < KEPT_BYTES_MIN:
+            prefetch((<FetchedBatch*>self.source).records + entry.value_position + PREFETCH_BYTES)
             return _bytes_or_none((<FetchedBatch*>self.source).records + entry.value_position, entry.value_bytes)
         parts = _own_parts(self)
         if parts.value == NULL:
