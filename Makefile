@@ -9,7 +9,7 @@ ROOMS := $(wildcard _ext/*.pyx _ext/*.pxd)
 PYTEST := PYTHONPATH=. $(PY) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test quick one lint format types gen gen-check interop bench micro compare asan matrix chroot ci clean
+.PHONY: help setup build test quick one lint format types gen gen-check interop bench micro compare isolated-tests asan matrix chroot ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -68,6 +68,9 @@ micro: build     ## micro-benchmarks of single rooms (pytest-benchmark)
 
 compare: build   ## client CPU per record against confluent-kafka-python, on real Kafka
 	@PYTHONPATH=. $(PY) benchmarks/compare_clients.py
+
+isolated-tests: build ## 1000 tests, each with a topic and clients of its own, in at most 30 s
+	@$(PY) benchmarks/topic_isolated_tests.py --tests 1000 --seconds-max 30
 
 asan: $(STAMP)   ## unit, protocol and integration tests with address and undefined-behaviour sanitisers
 	@VENV=$(VENV) bash tools/asan.sh
