@@ -57,11 +57,12 @@ class Broker:
         self.groups.begin()
 
     def upkeep(self) -> None:
-        """Remove old segments and forget producers that are long gone; called now and then."""
+        """Apply retention and compaction, forget producers that are long gone; called at times."""
         before_ms = time.time_ns() // 1_000_000 - self.settings.producer_id_expiration_ms
         for topic in self.topics:
             for partition in topic.partitions:
                 partition.log.remove_old_segments()
+                partition.log.compact()
                 partition.log.expire_producers(before_ms)
         self.groups.upkeep()
 

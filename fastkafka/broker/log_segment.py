@@ -26,6 +26,8 @@ from fastkafka.broker.record_batch import (
 from fastkafka.broker.time_index import TimeIndex
 
 _SCAN_BYTES = 64 * 1024
+CLEANED_SUFFIX = ".log.cleaned"  # LogFileUtils.CLEANED_FILE_SUFFIX: being written
+SWAP_SUFFIX = ".log.swap"  # LogFileUtils.SWAP_FILE_SUFFIX: complete, to take its place
 
 
 class SegmentFile:
@@ -187,29 +189,7 @@ class LogSegment:
         os.ftruncate(self._file.fileno(), self.size_bytes)
 
     def _scan(self, position: int, end: int, check_crcs: bool = False) -> Iterator[FoundBatch]:
-        """Walk batch headers from `position`, which must be the start of a batch, to `end`."""
-        fd = self._file.fileno()
-        window = memoryview(b"")
-        window_position = position
-        while end - position >= HEADER_BYTES:
-            start = position - window_position
-            if start + HEADER_BYTES > len(window):
-                window = memoryview(os.pread(fd, min(_SCAN_BYTES, end - position), position))
-                window_position, start = position, 0
-                if len(window) < HEADER_BYTES:
-                    return
-            header = read_header(window, start)
-            size_bytes = header.size_bytes
-            if header.magic != MAGIC or not HEADER_BYTES <= size_bytes <= end - position:
-                return
-            if check_crcs:
-                batch = window[start : start + size_bytes]
-                if len(batch) < size_bytes:
-                    batch = memoryview(os.pread(fd, size_bytes, position))
-                if len(batch) < size_bytes or not crc_matches(batch, header):
-                    return
-            yield FoundBatch(position, header)
-            position += size_bytes
+        return scan(self._file.fileno(), position, end, check_crcs)
 
     # ---- reading
 
@@ -269,6 +249,10 @@ class LogSegment:
                 return self.read_batch(found)
         return None
 
+    def batches(self) -> Iterator[FoundBatch]:
+        """Walk all batches."""
+        return self._scan(0, self.size_bytes)
+
     def read_batch(self, found: FoundBatch) -> bytes:
         """Read a whole batch."""
         return os.pread(self._file.fileno(), found.header.size_bytes, found.position)
@@ -296,3 +280,37 @@ def _write_fully(fd: int, parts: list[memoryview], position: int) -> None:
             written -= len(parts.pop(0))
         if parts:
             parts[0] = parts[0][written:]
+
+
+def scan(fd: int, position: int, end: int, check_crcs: bool = False) -> Iterator[FoundBatch]:
+    """Walk batch headers from `position`, which must be the start of a batch, to `end`."""
+    window = memoryview(b"")
+    window_position = position
+    while end - position >= HEADER_BYTES:
+        start = position - window_position
+        if start + HEADER_BYTES > len(window):
+            window = memoryview(os.pread(fd, min(_SCAN_BYTES, end - position), position))
+            window_position, start = position, 0
+            if len(window) < HEADER_BYTES:
+                return
+        header = read_header(window, start)
+        size_bytes = header.size_bytes
+        if header.magic != MAGIC or not HEADER_BYTES <= size_bytes <= end - position:
+            return
+        if check_crcs:
+            batch = window[start : start + size_bytes]
+            if len(batch) < size_bytes:
+                batch = memoryview(os.pread(fd, size_bytes, position))
+            if len(batch) < size_bytes or not crc_matches(batch, header):
+                return
+        yield FoundBatch(position, header)
+        position += size_bytes
+
+
+def end_offset_of(path: Path) -> int:
+    """Return the offset that follows the last whole batch of a `.log` file, 0 without any."""
+    with open(path, "rb") as file:
+        end_offset = 0
+        for found in scan(file.fileno(), 0, os.fstat(file.fileno()).st_size):
+            end_offset = found.header.last_offset + 1
+    return end_offset

@@ -16,10 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from fastkafka.broker.compacted_batch import check_keys
 from fastkafka.broker.data_dir import sync_folder
 from fastkafka.broker.leader_epochs import LeaderEpochs
 from fastkafka.broker.log_config import FOREVER, LogConfig
-from fastkafka.broker.log_segment import FoundBatch, LogSegment, ReadBatches
+from fastkafka.broker.log_segment import (
+    CLEANED_SUFFIX,
+    FoundBatch,
+    LogSegment,
+    ReadBatches,
+    segment_path,
+)
 from fastkafka.broker.producer_state import ProducerState
 from fastkafka.broker.record_batch import (
     BatchHeader,
@@ -31,6 +38,7 @@ from fastkafka.broker.record_batch import (
 from fastkafka.broker.record_timestamps import first_record_from
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.retention import count_before, count_expired
+from fastkafka.broker.segment_swap import finish_swaps, swap
 from fastkafka.broker.time_index import NO_TIMESTAMP
 from fastkafka.broker.transaction_marker import TransactionMarker, build_marker, read_marker
 from fastkafka.errors import KafkaError
@@ -72,6 +80,7 @@ class PartitionLog:
         self.leader_epoch = 0
         self._segments: list[LogSegment] = []
         self._unsynced_records = 0
+        self._cleaned_offset = 0  # compaction has been up to here since the start
         self._open()
         self._log_start_offset = min(log_start_offset, self.log_end_offset)
         self._forget_before_start()
@@ -108,6 +117,7 @@ class PartitionLog:
 
     def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        finish_swaps(self.folder)
         base_offsets = sorted(
             int(path.stem) for path in self.folder.glob("*.log") if path.stem.isdecimal()
         )
@@ -129,6 +139,8 @@ class PartitionLog:
             elif leftover_bytes:
                 # Records after it are good: leaving the hole loses the least.
                 _log.error("%s: its last %d bytes are damaged", segment.path, leftover_bytes)
+            if not is_last:
+                segment.finish()
             self._segments.append(segment)
 
     def _revive(self, segment: LogSegment, now_ms: int, found: FoundBatch) -> None:
@@ -158,6 +170,8 @@ class PartitionLog:
         Raises: Refusal; nothing was written then
         """
         header = check_produced(batch, self.config.max_message_bytes)
+        if self.config.compacts:
+            check_keys(batch)
         repeated = self.producer_state.check(header)
         if repeated is not None:
             return AppendedBatch(repeated.base_offset, duplicate=True)
@@ -176,6 +190,20 @@ class PartitionLog:
         base_offset = self._write(batch, header)
         self.producer_state.record(header, base_offset, now_ms)
         return AppendedBatch(base_offset, False, log_append_time_ms)
+
+    def append_from_coordinator(self, batch: bytes) -> None:
+        """Write a batch that a coordinator has built, which may be part of a transaction.
+
+        Raises: Refusal; nothing was written then
+        """
+        header = read_header(batch)
+        if header.size_bytes > self.config.max_message_bytes:
+            raise Refusal(
+                KafkaError.MSG_SIZE_TOO_LARGE,
+                f"batch of {header.size_bytes} bytes, {self.config.max_message_bytes} at most",
+            )
+        base_offset = self._write(memoryview(batch), header)
+        self.producer_state.record(header, base_offset, _now_ms())
 
     def append_marker(
         self, producer_id: int, producer_epoch: int, commit: bool, coordinator_epoch: int
@@ -348,6 +376,32 @@ class PartitionLog:
     def _forget_before_start(self) -> None:
         self.leader_epochs.cut_from_start(self.log_start_offset)
         self.producer_state.transactions.cut_from_start(self.log_start_offset)
+
+    def compact(self) -> None:
+        """Keep only the last record of each key, with cleanup.policy=compact; raises OSError.
+
+        Segments that are still written, or hold open transactions, are left for later.
+        """
+        if not self.config.compacts:
+            return
+        # Imported on first use: most brokers compact nothing.
+        from fastkafka.broker.log_cleaner import LogCleaner, cleanable_segments, group_segments
+
+        now_ms = _now_ms()
+        segments = cleanable_segments(self, self._segments, self._cleaned_offset, now_ms)
+        if not segments:
+            return
+        cleaner = LogCleaner(self, segments, now_ms)
+        for group in group_segments(segments, self.config.segment_bytes):
+            cleaned_path = segment_path(self.folder, group[0].base_offset, CLEANED_SUFFIX)
+            cleaner.write(group, cleaned_path)
+            swap(cleaned_path, group)
+            segment = self._new_segment(group[0].base_offset)
+            segment.recover(check_crcs=False, visit=lambda _: None)
+            segment.finish()
+            first = self._segments.index(group[0])
+            self._segments[first : first + len(group)] = [segment]
+        self._cleaned_offset = segments[-1].next_offset
 
     def expire_producers(self, before_ms: int) -> None:
         """Forget producers that wrote nothing since `before_ms`."""

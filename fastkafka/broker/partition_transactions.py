@@ -9,6 +9,7 @@ Source: KIP-98; ProducerStateManager.java (ongoingTxns), TransactionIndex.java.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -72,6 +73,10 @@ class PartitionTransactions:
             if entry.last_stable_offset >= to_offset:
                 break
         return found
+
+    def all_aborted(self) -> Sequence[AbortedTransaction]:
+        """Return all aborted transactions that are known, in the order of their markers."""
+        return self._aborted
 
     def cut_from_start(self, start_offset: int) -> None:
         """Forget aborted transactions that ended before `start_offset`."""

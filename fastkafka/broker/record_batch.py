@@ -30,8 +30,9 @@ CRC_AT = 17
 CRC_COVERS_FROM = 21  # the attributes
 MAGIC = 2
 
-_CODEC_MASK = 0x07
+CODEC_MASK = 0x07
 _LOG_APPEND_TIME = 0x08
+DELETE_HORIZON = 0x40
 _CODEC_MAX = 4  # none, gzip, snappy, lz4, zstd
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
@@ -74,12 +75,17 @@ class BatchHeader(NamedTuple):
     @property
     def codec(self) -> int:
         """Number of the compression codec; 0 is none."""
-        return self.attributes & _CODEC_MASK
+        return self.attributes & CODEC_MASK
 
     @property
     def has_append_time(self) -> bool:
         """True when all records have the time of their append, which is max_timestamp."""
         return bool(self.attributes & _LOG_APPEND_TIME)
+
+    @property
+    def has_delete_horizon(self) -> bool:
+        """True when base_timestamp tells until when compaction keeps tombstones (KIP-534)."""
+        return bool(self.attributes & DELETE_HORIZON)
 
     @property
     def is_transactional(self) -> bool:

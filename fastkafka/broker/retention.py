@@ -16,9 +16,11 @@ from fastkafka.broker.log_segment import LogSegment
 
 def count_before(segments: Sequence[LogSegment], log_start_offset: int) -> int:
     """Return how many segments, from the first on, have nothing from the log start offset on."""
-    return sum(
-        segment.size_bytes > 0 and segment.next_offset <= log_start_offset for segment in segments
-    )
+    last = segments[-1]
+    count = sum(following.base_offset <= log_start_offset for following in segments[1:])
+    if count == len(segments) - 1 and last.size_bytes and last.next_offset <= log_start_offset:
+        count += 1
+    return count
 
 
 def count_expired(segments: Sequence[LogSegment], config: LogConfig, now_ms: int) -> int:

@@ -48,16 +48,24 @@ def varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def encode_record(offset_delta: int, timestamp_delta: int, value: bytes) -> bytes:
-    """Encode a record without key and headers."""
-    body = b"\0" + varint(timestamp_delta) + varint(offset_delta) + varint(-1)
-    body += varint(len(value)) + value + varint(0)
+def nullable(value: bytes | None) -> bytes:
+    """Encode a key or value with its length."""
+    return varint(-1) if value is None else varint(len(value)) + value
+
+
+def encode_record(
+    offset_delta: int, timestamp_delta: int, value: bytes | None, key: bytes | None = None
+) -> bytes:
+    """Encode a record without headers."""
+    body = b"\0" + varint(timestamp_delta) + varint(offset_delta) + nullable(key)
+    body += nullable(value) + varint(0)
     return varint(len(body)) + body
 
 
 def build_batch(
-    values: Sequence[bytes] = (b"value",),
+    values: Sequence[bytes | None] = (b"value",),
     *,
+    keys: Sequence[bytes | None] | None = None,
     timestamps: Sequence[int] | None = None,
     producer_id: int = -1,
     producer_epoch: int = -1,
@@ -70,7 +78,7 @@ def build_batch(
     """Build one batch as a producer sends it: base offset 0, leader epoch -1."""
     stamps = [1000 + index for index in range(len(values))] if timestamps is None else timestamps
     records = b"".join(
-        encode_record(index, stamp - stamps[0], value)
+        encode_record(index, stamp - stamps[0], value, keys[index] if keys else None)
         for index, (stamp, value) in enumerate(zip(stamps, values, strict=True))
     )
     if attributes & 7 == CODEC_LZ4:
@@ -91,6 +99,26 @@ def build_batch(
     )
     after_length = struct.pack(">ibI", -1, magic, crc32c(covered)) + covered
     return memoryview(bytearray(struct.pack(">qi", 0, len(after_length)) + after_length))
+
+
+def build_keyed(
+    rows: Sequence[tuple[bytes | None, bytes | None]],
+    *,
+    producer_id: int = -1,
+    base_sequence: int = -1,
+    attributes: int = 0,
+    timestamps: Sequence[int] | None = None,
+) -> memoryview:
+    """Build a batch of keys and values."""
+    return build_batch(
+        [value for _, value in rows],
+        keys=[key for key, _ in rows],
+        timestamps=timestamps,
+        producer_id=producer_id,
+        producer_epoch=-1 if producer_id < 0 else 0,
+        base_sequence=base_sequence,
+        attributes=attributes,
+    )
 
 
 def build_idempotent(

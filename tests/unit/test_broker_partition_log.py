@@ -17,7 +17,13 @@ from fastkafka.broker.log_config import LogConfig
 from fastkafka.broker.partition_log import PartitionLog
 from fastkafka.broker.refusal import Refusal
 from fastkafka.errors import KafkaError
-from tests.unit.broker_batches import SMALL_SEGMENTS, build_batch, build_idempotent, placed
+from tests.unit.broker_batches import (
+    SMALL_SEGMENTS,
+    build_batch,
+    build_idempotent,
+    build_keyed,
+    placed,
+)
 
 EVERYTHING = 2**31 - 1
 
@@ -370,7 +376,7 @@ def test_when_all_records_are_too_old_an_empty_segment_is_left(tmp_path: Path) -
 def test_a_compacted_topic_keeps_what_is_old(tmp_path: Path) -> None:
     config = LogConfig(deletes_old=False, compacts=True, retention_ms=1, retention_bytes=0)
     log = PartitionLog(tmp_path, config)
-    log.append(build_batch())
+    log.append(build_keyed([(b"key", b"value")]))
     log.remove_old_segments()
     assert log.log_start_offset == 0
     log.close()
