@@ -14,8 +14,8 @@ from fastkafka._core.event_loop cimport loop_wake
 from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES, RECORD_OVERHEAD_BYTES_MAX
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise, spin_acquire, try_acquire
 from fastkafka._core.partition_queue cimport (
-    REPORT_AND_FLIGHT, REPORT_FLIGHT_ENDED, REPORT_SERVED, batch_add_address, batch_add_callback, batch_free, batch_new,
-    queue_new, queue_push_sealed, queue_seal,
+    REPORT_AND_FLIGHT, REPORT_FLIGHT_ENDED, REPORT_SERVED, ReportState, batch_add_address, batch_add_callback,
+    batch_free, batch_new, queue_new, queue_push_sealed, queue_seal,
 )
 from fastkafka._core.partitioner cimport partition_by_key, partition_sticky, partitioner_wants_sticky
 from fastkafka._core.record_batch_writer cimport (
@@ -148,27 +148,26 @@ cdef bint accumulator_is_flushed(Accumulator* accumulator, int64_t flush_id) noe
     return flushed
 
 
-cdef void accumulator_served(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil:
-    """The reports of a batch were served: free it, unless its request still reads its memory."""
+cdef bint _is_last(Accumulator* accumulator, ProducerBatch* batch, ReportState ended) noexcept nogil:
+    """Say whether the other of report and request has ended too; if not, leave word that this one has."""
     cdef bint stays
     acquire_nogil(&accumulator.lock)
     stays = batch.report_state == REPORT_AND_FLIGHT
     if stays:
-        batch.report_state = REPORT_SERVED
+        batch.report_state = ended
     release(&accumulator.lock)
-    if not stays:
+    return not stays
+
+
+cdef void accumulator_served(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil:
+    """The reports of a batch were served: free it, unless its request still reads its memory."""
+    if _is_last(accumulator, batch, REPORT_SERVED):
         batch_free(batch, &accumulator.pool)
 
 
 cdef void accumulator_flight_ended(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil:
     """The request of a batch that expired in flight has ended: free it, unless its report still waits."""
-    cdef bint stays
-    acquire_nogil(&accumulator.lock)
-    stays = batch.report_state == REPORT_AND_FLIGHT
-    if stays:
-        batch.report_state = REPORT_FLIGHT_ENDED
-    release(&accumulator.lock)
-    if not stays:
+    if _is_last(accumulator, batch, REPORT_FLIGHT_ENDED):
         batch_free(batch, &accumulator.pool)
         signal_raise(&accumulator.progress)
 

@@ -28,6 +28,7 @@ from fastkafka._core.connection cimport (
     transport_destroy, transport_tick,
 )
 from fastkafka._core.counters cimport counters_as_dict
+from fastkafka._core.error_codes cimport ERROR_TRANSPORT
 from fastkafka._core.event_loop cimport loop_add_tick, loop_destroy, loop_init, loop_start, loop_stop
 from fastkafka._core.frame cimport frame_pool_new, frame_pool_orphan
 from fastkafka._core.log_ring cimport log_drain
@@ -56,7 +57,6 @@ cdef extern from "<netinet/in.h>" nogil:
     unsigned short htons(unsigned short value)
 
 cdef enum:
-    ERROR_TRANSPORT = -195
     FRAMES_KEPT_BYTES_MAX = 67108864      # free receive buffers kept for reuse
 
 _living = weakref.WeakSet()

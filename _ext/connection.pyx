@@ -18,6 +18,7 @@ from fastkafka._core.completions cimport (
     completion_push, completion_text,
 )
 from fastkafka._core.endian cimport get_int32, put_int32
+from fastkafka._core.error_codes cimport ERROR_BAD_MSG, ERROR_TIMED_OUT, ERROR_TRANSPORT
 from fastkafka._core.event_loop cimport loop_forget, loop_watch
 from fastkafka._core.frame cimport (
     FRAME_AGAIN, FRAME_CLOSED, FRAME_READY, FRAME_TOO_LARGE, frame_read, frame_reader_reset, frame_release,
@@ -46,10 +47,6 @@ cdef extern from "<netinet/tcp.h>" nogil:
     int TCP_NODELAY
 
 cdef enum:
-    # Local error codes as librdkafka numbers them; errors/codes.py has their texts.
-    ERROR_BAD_MSG = -199
-    ERROR_TRANSPORT = -195
-    ERROR_TIMED_OUT = -185
     WHERE_BYTES = 320
     READ_FRAMES_PER_PASS = 64           # bounds one connection's share of a pass
 

@@ -12,6 +12,11 @@ from fastkafka._core.atomic cimport add64_relaxed, store64_relaxed
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
 from fastkafka._core.counters cimport Counters
+from fastkafka._core.error_codes cimport (
+    ERROR_DUPLICATE_SEQUENCE_NUMBER, ERROR_INVALID_PRODUCER_EPOCH, ERROR_INVALID_PRODUCER_ID_MAPPING,
+    ERROR_MSG_SIZE_TOO_LARGE, ERROR_MSG_TIMED_OUT, ERROR_NO_ERROR, ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER, ERROR_PRODUCER_FENCED,
+    ERROR_TRANSPORT, ERROR_UNKNOWN_PRODUCER_ID,
+)
 from fastkafka._core.layout cimport SEQUENCE_MASK
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise
 from fastkafka._core.log_ring cimport LOG_ERROR, LOG_WARNING, log_push
@@ -22,18 +27,6 @@ from fastkafka._core.partition_queue cimport (
 )
 from fastkafka._core.record_batch_writer cimport batch_restore_records, batch_split
 from fastkafka._core.sequences cimport identity_renew, sequences_restart
-
-cdef enum:
-    ERROR_NONE = 0
-    ERROR_MESSAGE_TOO_LARGE = 10
-    ERROR_OUT_OF_ORDER_SEQUENCE = 45
-    ERROR_DUPLICATE_SEQUENCE = 46
-    ERROR_INVALID_PRODUCER_EPOCH = 47
-    ERROR_INVALID_PRODUCER_ID_MAPPING = 49
-    ERROR_UNKNOWN_PRODUCER_ID = 59
-    ERROR_PRODUCER_FENCED = 90
-    ERROR_MSG_TIMED_OUT = -192
-    ERROR_TRANSPORT = -195
 
 
 # --- outcomes ---------------------------------------------------------------------------------------
@@ -51,7 +44,7 @@ cdef void _count_outcome(Counters* counters, ProducerBatch* batch) noexcept nogi
 
 cdef void _log_failure(Delivery* delivery, ProducerBatch* batch) noexcept nogil:
     """Nobody listens to this batch: say so once per topic and error."""
-    if batch.error_code == ERROR_NONE or batch.topic.logged_error_code == batch.error_code:
+    if batch.error_code == ERROR_NO_ERROR or batch.topic.logged_error_code == batch.error_code:
         return
     batch.topic.logged_error_code = batch.error_code
     log_push(delivery.transport.log, LOG_ERROR,
@@ -166,7 +159,7 @@ cdef void _split(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch
     if batch.records_count < 2 or not batch_restore_records(
             batch, &accumulator.pool, &delivery.decompressor, delivery.codec) \
             or not batch_split(batch, &accumulator.pool, &first, &second):
-        _give_up(delivery, queue, batch, ERROR_MESSAGE_TOO_LARGE)
+        _give_up(delivery, queue, batch, ERROR_MSG_SIZE_TOO_LARGE)
         return
     accumulator_replace(accumulator, batch, first, second)
     accumulator.counters.batches_split += 1
@@ -181,7 +174,7 @@ cdef void _answer_sequence_error(Delivery* delivery, PartitionQueue* queue, Prod
     Behind a batch that failed this is expected, and the batch is sent again in its turn. At the head it
     means that the broker's state is not ours: the partition restarts under a raised epoch (KIP-360).
     """
-    if error_code == ERROR_OUT_OF_ORDER_SEQUENCE and not queue.restart_wanted and _has_earlier(queue, batch):
+    if error_code == ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER and not queue.restart_wanted and _has_earlier(queue, batch):
         _retry(delivery, queue, batch, error_code, False)
         return
     if error_code == ERROR_INVALID_PRODUCER_EPOCH or error_code == ERROR_INVALID_PRODUCER_ID_MAPPING \
@@ -201,11 +194,11 @@ cdef void _answer_error(Delivery* delivery, PartitionQueue* queue, ProducerBatch
     if flags & ERROR_FLAG_REFRESHES_METADATA:
         _want_metadata(delivery, batch, error_code)
     if batch.base_sequence != NO_SEQUENCE and (
-            error_code == ERROR_OUT_OF_ORDER_SEQUENCE or error_code == ERROR_UNKNOWN_PRODUCER_ID
+            error_code == ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER or error_code == ERROR_UNKNOWN_PRODUCER_ID
             or error_code == ERROR_INVALID_PRODUCER_EPOCH or error_code == ERROR_INVALID_PRODUCER_ID_MAPPING
             or error_code == ERROR_PRODUCER_FENCED):
         _answer_sequence_error(delivery, queue, batch, error_code)
-    elif error_code == ERROR_MESSAGE_TOO_LARGE:
+    elif error_code == ERROR_MSG_SIZE_TOO_LARGE:
         _split(delivery, queue, batch)
     elif flags & ERROR_FLAG_RETRIABLE:
         # When the answer itself named the new leader, there is nothing to wait for.
@@ -218,7 +211,7 @@ cdef void delivery_answer(Delivery* delivery, ProducerBatch* batch, const Partit
     """Take the broker's answer to one batch of a request that has ended."""
     cdef PartitionQueue* queue = batch.queue
     cdef int32_t error_code = answer.error_code
-    cdef bint written = error_code == ERROR_NONE or error_code == ERROR_DUPLICATE_SEQUENCE
+    cdef bint written = error_code == ERROR_NO_ERROR or error_code == ERROR_DUPLICATE_SEQUENCE_NUMBER
     queue_remove_flight(queue, batch)
     if written:
         queue.proven_leader_id = queue.flight_node_id
@@ -231,10 +224,10 @@ cdef void delivery_answer(Delivery* delivery, ProducerBatch* batch, const Partit
         accumulator_flight_ended(delivery.accumulator, batch)
     elif written:
         # A duplicate was written by an attempt whose answer was lost; where, the broker does not say (rule 8).
-        batch.base_offset = answer.base_offset if error_code == ERROR_NONE else -1
+        batch.base_offset = answer.base_offset if error_code == ERROR_NO_ERROR else -1
         batch.log_append_time_ms = answer.log_append_time_ms
         _close_gap(queue, batch)
-        delivery_finish(delivery, batch, OUTCOME_DELIVERED, ERROR_NONE)
+        delivery_finish(delivery, batch, OUTCOME_DELIVERED, ERROR_NO_ERROR)
     else:
         _answer_error(delivery, queue, batch, error_code)
     delivery_settle(delivery, queue)
@@ -280,7 +273,7 @@ cdef void delivery_settle(Delivery* delivery, PartitionQueue* queue) noexcept no
             batch = place[0]
             if batch.maybe_written and batch.base_sequence != NO_SEQUENCE:
                 place[0] = batch.next
-                delivery_finish(delivery, batch, OUTCOME_UNKNOWN, ERROR_OUT_OF_ORDER_SEQUENCE)
+                delivery_finish(delivery, batch, OUTCOME_UNKNOWN, ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER)
             else:
                 place = &batch.next
         log_push(delivery.transport.log, LOG_WARNING, "topic %.100s [%d]: sequences begin again under another producer epoch",

@@ -10,6 +10,12 @@ from fastkafka._core.aborted_transactions cimport aborted_leaves_out
 from fastkafka._core.atomic cimport store32, store64_relaxed
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.cluster_view cimport broker_find, view_set_leader
+from fastkafka._core.error_codes cimport (
+    ERROR_BAD_MSG, ERROR_FENCED_LEADER_EPOCH, ERROR_INCONSISTENT_TOPIC_ID, ERROR_KAFKA_STORAGE_ERROR,
+    ERROR_LEADER_NOT_AVAILABLE, ERROR_NOT_LEADER_FOR_PARTITION, ERROR_OFFSET_NOT_AVAILABLE, ERROR_OFFSET_OUT_OF_RANGE,
+    ERROR_PARTITION_EOF, ERROR_REPLICA_NOT_AVAILABLE, ERROR_UNKNOWN_LEADER_EPOCH, ERROR_UNKNOWN_TOPIC_ID,
+    ERROR_UNKNOWN_TOPIC_OR_PART,
+)
 from fastkafka._core.fetch_position cimport (
     FETCH_FETCHING, START_AT_RESET, FetchPosition, position_back_off, position_fetch_again, position_find_again,
 )
@@ -27,20 +33,6 @@ from fastkafka._core.topics cimport Partition
 
 cdef enum:
     DECODE_NS_MAX = 8000000               # per pass; the loop promises sockets a look every 10 ms
-    # errors/codes.py has the texts
-    ERROR_BAD_MSG = -199
-    ERROR_PARTITION_EOF = -191
-    ERROR_OFFSET_OUT_OF_RANGE = 1
-    ERROR_UNKNOWN_TOPIC_OR_PART = 3
-    ERROR_LEADER_NOT_AVAILABLE = 5
-    ERROR_NOT_LEADER = 6
-    ERROR_REPLICA_NOT_AVAILABLE = 9
-    ERROR_KAFKA_STORAGE = 56
-    ERROR_FENCED_LEADER_EPOCH = 74
-    ERROR_UNKNOWN_LEADER_EPOCH = 75
-    ERROR_OFFSET_NOT_AVAILABLE = 78
-    ERROR_UNKNOWN_TOPIC_ID = 100
-    ERROR_INCONSISTENT_TOPIC_ID = 103
 
 
 cdef inline int64_t _now_ns(Fetcher* fetcher) noexcept nogil:
@@ -151,8 +143,8 @@ cdef void _look_for_end(Fetcher* fetcher, FetchPosition* position, FetchedPartit
 cdef bint _leader_is_wrong(int16_t error_code) noexcept nogil:
     """Say whether an error means that another broker, or another picture of the cluster, is needed."""
     return error_code in (
-        ERROR_UNKNOWN_TOPIC_OR_PART, ERROR_LEADER_NOT_AVAILABLE, ERROR_NOT_LEADER, ERROR_REPLICA_NOT_AVAILABLE,
-        ERROR_KAFKA_STORAGE, ERROR_FENCED_LEADER_EPOCH, ERROR_UNKNOWN_LEADER_EPOCH, ERROR_OFFSET_NOT_AVAILABLE,
+        ERROR_UNKNOWN_TOPIC_OR_PART, ERROR_LEADER_NOT_AVAILABLE, ERROR_NOT_LEADER_FOR_PARTITION, ERROR_REPLICA_NOT_AVAILABLE,
+        ERROR_KAFKA_STORAGE_ERROR, ERROR_FENCED_LEADER_EPOCH, ERROR_UNKNOWN_LEADER_EPOCH, ERROR_OFFSET_NOT_AVAILABLE,
         ERROR_UNKNOWN_TOPIC_ID, ERROR_INCONSISTENT_TOPIC_ID)
 
 

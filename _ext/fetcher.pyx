@@ -20,6 +20,7 @@ from fastkafka._core.completions cimport (
 from fastkafka._core.connection cimport (
     CONNECTION_UP, connection_for, connection_mute, connection_send, connection_version, connection_want,
 )
+from fastkafka._core.error_codes cimport ERROR_AUTO_OFFSET_RESET, ERROR_UNSUPPORTED_FEATURE
 from fastkafka._core.event_loop cimport loop_wake
 from fastkafka._core.fetch_position cimport (
     FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_IDLE, FETCH_NEEDS_OFFSET, FETCH_STOPPED, START_AT_EARLIEST,
@@ -38,9 +39,6 @@ from fastkafka._core.frame cimport Frame, frame_release
 from fastkafka._core.log_ring cimport LOG_DEBUG, LOG_WARNING, log_push
 
 cdef enum:
-    # errors/codes.py has the texts
-    ERROR_UNSUPPORTED_FEATURE = -165
-    ERROR_AUTO_OFFSET_RESET = -140
     EMPTY_IN_A_ROW_MAX = 8
     EMPTY_PAUSE_NS_MAX = 100000000
 

@@ -26,6 +26,7 @@ from fastkafka._core.delivery cimport (
     ERROR_CODES, ERROR_FLAG_MAYBE_WRITTEN, ERROR_FLAG_REFRESHES_METADATA, ERROR_FLAG_RETRIABLE,
     delivery_fail_topic,
 )
+from fastkafka._core.error_codes cimport ERROR_PURGE_QUEUE
 from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
 from fastkafka._core.lock cimport Lock, signal_read, wait_free
 from fastkafka._core.partition_queue cimport PartitionQueue
@@ -44,7 +45,6 @@ cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
 
 cdef enum:
-    ERROR_PURGE_QUEUE = -152
     PACE_WAIT_NS = 20000000
     REQUEST_BYTES_MAX = 8388608             # a request closes when it holds so much; the broker allows 100 MB
 

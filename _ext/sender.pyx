@@ -20,6 +20,10 @@ from fastkafka._core.delivery cimport (
     delivery_answer, delivery_expire, delivery_fail_queue, delivery_fail_topic, delivery_finish, delivery_lost,
     delivery_refuse, delivery_settle,
 )
+from fastkafka._core.error_codes cimport (
+    ERROR_BAD_MSG, ERROR_MSG_TIMED_OUT, ERROR_NO_ERROR, ERROR_TRANSPORT, ERROR_UNKNOWN_PARTITION,
+    ERROR_UNSUPPORTED_FEATURE,
+)
 from fastkafka._core.frame cimport Frame
 from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
 from fastkafka._core.lock cimport acquire_nogil, release
@@ -37,12 +41,6 @@ from fastkafka._core.sequences cimport sequences_assign, sequences_forget, seque
 cdef enum:
     WORK_NS_MAX = 8000000                  # of a pass: sockets wait no longer
     EXPIRY_INTERVAL_NS = 100000000         # how exact delivery.timeout.ms is
-    ERROR_UNKNOWN_PARTITION = -190
-    ERROR_UNSUPPORTED_FEATURE = -165
-    ERROR_NONE = 0
-    ERROR_BAD_MSG = -199
-    ERROR_TRANSPORT = -195
-    ERROR_MSG_TIMED_OUT = -192
 
 
 # --- looking -------------------------------------------------------------------------------------------
@@ -498,9 +496,9 @@ cdef void _end_unacknowledged(ProduceRequest* produce) noexcept nogil:
         produce.batches[index] = NULL
         queue_remove_flight(batch.queue, batch)
         if batch.is_abandoned:
-            delivery_lost(&sender.delivery, batch, ERROR_NONE, True)
+            delivery_lost(&sender.delivery, batch, ERROR_NO_ERROR, True)
         else:
-            delivery_finish(&sender.delivery, batch, OUTCOME_UNKNOWN, ERROR_NONE)
+            delivery_finish(&sender.delivery, batch, OUTCOME_UNKNOWN, ERROR_NO_ERROR)
 
 
 cdef int _on_response(Request* request, Connection* connection, Frame* frame) noexcept nogil:
@@ -508,7 +506,7 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
     cdef ProduceResponse response
     if frame == NULL:
         _end_unacknowledged(produce)
-        _end_request(produce, ERROR_NONE, True)
+        _end_request(produce, ERROR_NO_ERROR, True)
         return 0
     response.owner = produce
     response.on_answer = NULL

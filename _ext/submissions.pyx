@@ -14,14 +14,12 @@ from fastkafka._core.connection cimport (
     Connection, connection_by_id, connection_for, connection_send, connection_send_handshake,
 )
 from fastkafka._core.endian cimport get_int16, put_int32
+from fastkafka._core.error_codes cimport ERROR_TRANSPORT, ERROR_UNKNOWN_BROKER
 from fastkafka._core.event_loop cimport loop_wake
 from fastkafka._core.frame cimport Frame
 from fastkafka._core.lock cimport acquire_nogil, release
 from fastkafka._core.tls cimport iovec
 
-cdef enum:
-    ERROR_TRANSPORT = -195
-    ERROR_UNKNOWN_BROKER = -146
 
 cdef struct RequestSubmission:            # a frame of the control thread on its way to a broker
     Submission submission

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
@@ -167,3 +169,11 @@ def test_exception_for_picks_the_family(error, family):
     exception = exception_for(error)
     assert type(exception) is family
     assert exception.args[0] is error
+
+
+def test_native_rooms_use_the_numbers_of_the_table() -> None:
+    leaf = Path(__file__).parents[2] / "_ext" / "error_codes.pxd"
+    used = re.findall(r"^    ERROR_(\w+) = (-?\d+)$", leaf.read_text(), re.MULTILINE)
+    assert len(used) > 20
+    for name, code in used:
+        assert codes.by_code(int(code)).name.lstrip("_") == name
