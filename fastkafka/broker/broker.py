@@ -17,6 +17,7 @@ from fastkafka.broker.producer_ids import ProducerIds
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.broker.topics import Topics
 
+from fastkafka.broker.transactions.transaction_coordinator import TransactionCoordinator
 _NEVER_MS = 2**63 - 1
 _log = logging.getLogger(__name__)
 _WILDCARD_HOSTS = ("0.0.0.0", "::", "")
@@ -51,6 +52,9 @@ class Broker:
     def cluster_id(self) -> str:
         """The id of the cluster, which the data directory keeps."""
         return self._catalogue.cluster_id
+        self.transactions = TransactionCoordinator(
+            self.topics, self.groups, self.producer_ids, settings
+        )
 
     def begin(self) -> None:
         """Start the clocks of the coordinators, on the event loop that is to run them."""
@@ -60,6 +64,7 @@ class Broker:
         """Apply retention and compaction, forget producers that are long gone; called at times."""
         before_ms = time.time_ns() // 1_000_000 - self.settings.producer_id_expiration_ms
         for topic in self.topics:
+        self.transactions.begin()
             for partition in topic.partitions:
                 partition.log.remove_old_segments()
                 partition.log.compact()
@@ -70,6 +75,7 @@ class Broker:
         """Forget all producers at once, of one topic or of all; raises Refusal."""
         topics = self.topics if topic_name is None else [self.topics.by_name(topic_name)]
         for topic in topics:
+        self.transactions.upkeep()
             for partition in topic.partitions:
                 partition.log.expire_producers(_NEVER_MS)
 

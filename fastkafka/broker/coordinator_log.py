@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from fastkafka.broker.record_batch import HEADER_BYTES, TRANSACTIONAL, build_batch
 from fastkafka.broker.refusal import Refusal
 from fastkafka.errors import CorruptBatch, KafkaError
 
@@ -32,6 +33,16 @@ class StateRecord(NamedTuple):
 
     key: bytes
     value: bytes | None
+
+
+class TransactionalProducer(NamedTuple):
+    """A producer in a transaction."""
+
+    producer_id: int
+    producer_epoch: int
+
+
+_NOT_TRANSACTIONAL = TransactionalProducer(-1, -1)
 
 
 class StateBatch(NamedTuple):
@@ -79,12 +90,18 @@ class CoordinatorLog:
         """Return the partition that `key` falls to."""
         return slot_of(key, self.slot_count)
 
-    def append(self, slot: int, records: Sequence[StateRecord]) -> None:
+    def append(
+        self,
+        slot: int,
+        records: Sequence[StateRecord],
+        producer: TransactionalProducer | None = None,
+    ) -> None:
         """Write records as one batch; all of them are in the log, or none.
 
+        With a `producer` they count once its transaction is committed.
         Raises: Refusal
         """
-        self.partition(slot).append(_batch(records))
+        self.partition(slot).append_from_coordinator(_batch(records, producer))
 
     def partition(self, slot: int) -> Partition:
         """Return a partition of the topic, which is made if need be; raises Refusal."""
@@ -109,7 +126,7 @@ class CoordinatorLog:
                 _log.error("%s cannot be read again: %s", partition.log.folder, error)
 
 
-def _batch(records: Sequence[StateRecord]) -> memoryview:
+def _batch(records: Sequence[StateRecord], producer: TransactionalProducer | None) -> bytes:
     # Imported on first use: most brokers in tests coordinate nothing.
     from fastkafka._core.record_batch_writer import RecordBatchBuilder
 
@@ -117,7 +134,15 @@ def _batch(records: Sequence[StateRecord]) -> memoryview:
     builder = RecordBatchBuilder()
     for record in records:
         builder.append(record.key, record.value, timestamp_ms=now_ms)
-    return memoryview(bytearray(builder.build()))
+    producer_id, producer_epoch = producer or _NOT_TRANSACTIONAL
+    return build_batch(
+        builder.build()[HEADER_BYTES:],
+        records_count=len(records),
+        attributes=TRANSACTIONAL if producer else 0,
+        timestamp=now_ms,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+    )
 
 
 def _read_log(log: PartitionLog) -> Iterator[StateBatch]:

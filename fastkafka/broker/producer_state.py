@@ -124,14 +124,11 @@ class ProducerState:
         if header.producer_id < 0:
             return
         entry = self._entry_of(header.producer_id, header.producer_epoch)
-        entry.batches.append(
-            WrittenBatch(
-                header.base_sequence,
-                header.last_sequence,
-                base_offset,
-                base_offset + header.last_offset_delta,
+        if header.base_sequence != NO_SEQUENCE:  # which only coordinators leave out
+            last_offset = base_offset + header.last_offset_delta
+            entry.batches.append(
+                WrittenBatch(header.base_sequence, header.last_sequence, base_offset, last_offset)
             )
-        )
         entry.last_seen_ms = now_ms
         entry.last_timestamp = header.max_timestamp
         if header.is_transactional:

@@ -46,6 +46,9 @@ class BrokerSettings:
     num_partitions: int = 1
     offsets_retention_minutes: int = 10_080
     offset_metadata_max_bytes: int = 4096
+    transaction_state_log_num_partitions: int = 50
+    transaction_max_timeout_ms: int = 900_000
+    transactional_id_expiration_ms: int = 604_800_000
     group_initial_rebalance_delay_ms: int = 0  # Kafka: 3000, which nobody who tests waits for
     group_min_session_timeout_ms: int = 6000
     group_max_session_timeout_ms: int = 1_800_000
@@ -95,6 +98,14 @@ class BrokerSettings:
             ("offsets_topic_num_partitions", self.offsets_topic_num_partitions, 1, 1000),
             ("offsets_retention_minutes", self.offsets_retention_minutes, 1, 2**31 - 1),
             ("offset_metadata_max_bytes", self.offset_metadata_max_bytes, 0, 2**15 - 1),
+            (
+                "transaction_state_log_num_partitions",
+                self.transaction_state_log_num_partitions,
+                1,
+                1000,
+            ),
+            ("transaction_max_timeout_ms", self.transaction_max_timeout_ms, 1, 2**31 - 1),
+            ("transactional_id_expiration_ms", self.transactional_id_expiration_ms, 1, 2**63 - 1),
             (
                 "group_initial_rebalance_delay_ms",
                 self.group_initial_rebalance_delay_ms,

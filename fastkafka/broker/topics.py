@@ -64,6 +64,11 @@ class Partition:
             self.waiters.appended(len(batch))
         return appended
 
+    def append_from_coordinator(self, batch: bytes) -> None:
+        """Append what a coordinator has built and wake the fetches that wait; raises Refusal."""
+        self.log.append_from_coordinator(batch)
+        self.waiters.appended(len(batch))
+
     def append_marker(
         self, producer_id: int, producer_epoch: int, commit: bool, coordinator_epoch: int
     ) -> int:
@@ -156,6 +161,11 @@ class Topics:
         if topic is None:
             raise Refusal(KafkaError.UNKNOWN_TOPIC_OR_PART, f"there is no topic {name!r}")
         return topic
+
+    def has_partition(self, name: str, index: int) -> bool:
+        """Whether there is this partition of this topic."""
+        topic = self._by_name.get(name)
+        return topic is not None and 0 <= index < len(topic.partitions)
 
     def by_id(self, topic_id: bytes) -> Topic:
         """Return a topic; raises Refusal UNKNOWN_TOPIC_ID."""

@@ -25,7 +25,13 @@ class Asker:
 
     def __init__(self, data_dir: Path) -> None:
         self.broker = Broker(
-            BrokerSettings(data_dir, num_partitions=2, port=1234, offsets_topic_num_partitions=2)
+            BrokerSettings(
+                data_dir,
+                num_partitions=2,
+                port=1234,
+                offsets_topic_num_partitions=2,
+                transaction_state_log_num_partitions=2,
+            )
         )
         self.dispatcher = Dispatcher(self.broker)
         self.client = Client(self.broker.nodes.first)
@@ -122,6 +128,11 @@ def plain_body(asker: Asker, api: str, version: int) -> Body:
         "describe_producers": {"topics": [{"name": "logs", "partition_indexes": [0]}]},
         "describe_configs": {"resources": [{"resource_type": 2, "resource_name": "logs"}]},
         "describe_cluster": {},
+        "sasl_handshake": {"mechanism": "PLAIN"},
+        "sasl_authenticate": {"auth_bytes": b"token"},
+        "describe_acls": {},
+        "create_acls": {"creations": [{"resource_type": 2, "resource_name": "logs"}]},
+        "delete_acls": {"filters": [{"resource_type_filter": 2}]},
     }
     return bodies[api] if api in bodies else group_body(asker, api, version)
 
@@ -131,6 +142,8 @@ def group_body(asker: Asker, api: str, version: int) -> Body:
     topic = {"name": "logs", "topic_id": asker.broker.topics.by_name("logs").topic_id}
     if version != 10:
         del topic["topic_id"]
+    if "txn" in api or "transactions" in api:
+        return transaction_body(asker, api, version)
     if api == "join_group":
         member_id = join(asker, "joins")["member_id"]
         return join_body("joins", member_id)
@@ -158,6 +171,33 @@ def group_body(asker: Asker, api: str, version: int) -> Body:
             "group_id": "idle",
             "topics": [{"name": "logs", "partitions": [{"partition_index": 0}]}],
         },
+    }
+    return bodies[api]
+
+
+def transaction_body(asker: Asker, api: str, version: int) -> Body:
+    """A request of a producer in a transaction that succeeds."""
+    init = {"transactional_id": "mine", "transaction_timeout_ms": 1000}
+    answer = asker.ask("init_producer_id", 4, init)
+    producer = {name: answer[name] for name in ("producer_id", "producer_epoch")}
+    owner = {"transactional_id": "mine", **producer}
+    if api in ("txn_offset_commit", "end_txn"):
+        asker.ask("add_offsets_to_txn", 2, {**owner, "group_id": "commits"})
+    rows = [{"partition_index": 0, "committed_offset": 3, "committed_metadata": ""}]
+    bodies: dict[str, Body] = {
+        "add_partitions_to_txn": {
+            **{f"v3_and_below_{name}": value for name, value in owner.items()},
+            "v3_and_below_topics": [{"name": "logs", "partitions": [0]}],
+        },
+        "add_offsets_to_txn": {**owner, "group_id": "commits"},
+        "txn_offset_commit": {
+            **owner,
+            "group_id": "commits",
+            "topics": [{"name": "logs", "partitions": rows}],
+        },
+        "end_txn": {**owner, "committed": True},
+        "describe_transactions": {"transactional_ids": ["mine"]},
+        "list_transactions": {},
     }
     return bodies[api]
 

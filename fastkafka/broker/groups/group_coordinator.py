@@ -65,6 +65,10 @@ class GroupCoordinator:
         except Refusal as refusal:
             _log.error("offsets of topic %s could not be removed: %s", topic_name, refusal)
 
+    def transaction_ended(self, slot: int, producer_id: int, commit: bool) -> None:
+        """Let the offsets count that were committed within a transaction, or forget them."""
+        self.store.offsets.end_transaction(slot, producer_id, commit)
+
     # ---- what administrators see
 
     def listed(self, states: Collection[str], types: Collection[str]) -> list[Body]:

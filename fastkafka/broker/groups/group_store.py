@@ -13,6 +13,7 @@ from fastkafka.broker.coordinator_log import (
     CoordinatorLog,
     StateBatch,
     StateRecord,
+    TransactionalProducer,
     storage_refusal,
 )
 from fastkafka.broker.groups import state_tables
@@ -70,14 +71,19 @@ class GroupStore:
 
     # ---- writing
 
-    def write(self, group_id: str, records: Sequence[StateRecord]) -> int:
+    def write(
+        self,
+        group_id: str,
+        records: Sequence[StateRecord],
+        producer: TransactionalProducer | None = None,
+    ) -> int:
         """Write records of a group as one batch; return the partition that they went to.
 
         Raises: Refusal with the code that a coordinator answers
         """
         try:
             slot = self.log.slot_of(group_id)
-            self.log.append(slot, records)
+            self.log.append(slot, records, producer)
         except Refusal as refusal:
             raise storage_refusal(refusal) from refusal
         return slot

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from fastkafka.broker.coordinator_log import TransactionalProducer
 from fastkafka.broker.groups.classic_group import ClassicGroup, ClassicState
 from fastkafka.broker.groups.classic_membership import NO_MEMBER_ID, ClassicMembership
 from fastkafka.broker.groups.committed_offsets import CommittedOffset, TopicPartition
@@ -67,6 +68,25 @@ class OffsetCommits:
             self._store.write(group_id, records)
         for partition, committed in commits:
             self._store.offsets.put(group_id, partition, committed)
+
+    def commit_in_transaction(
+        self, committer: Committer, commits: Sequence[Commit], producer: TransactionalProducer
+    ) -> None:
+        """Write commits that count once the producer's transaction is committed; raises Refusal."""
+        group_id = committer.group_id
+        if committer.is_member:
+            group = self._store.groups.get(group_id)
+            if group is None:
+                raise Refusal(KafkaError.ILLEGAL_GENERATION, f"there is no group {group_id!r}")
+            self._check_member(group, committer)
+        if not commits:
+            return
+        records = [offset_record(group_id, *commit) for commit in commits]
+        slot = self._store.write(group_id, records, producer)
+        for partition, committed in commits:
+            self._store.offsets.put_pending(
+                slot, producer.producer_id, group_id, partition, committed
+            )
 
     def _check_committer(self, committer: Committer, api_version: int) -> None:
         if not committer.group_id:

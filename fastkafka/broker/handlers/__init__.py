@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from fastkafka.broker.answers import Handler
 from fastkafka.broker.handlers import (
+    add_offsets_to_txn,
+    add_partitions_to_txn,
     alter_configs,
     api_versions,
     create_partitions,
@@ -23,6 +25,8 @@ from fastkafka.broker.handlers import (
     fetch,
     find_coordinator,
     heartbeat,
+    describe_transactions,
+    end_txn,
     incremental_alter_configs,
     init_producer_id,
     join_group,
@@ -32,6 +36,7 @@ from fastkafka.broker.handlers import (
     metadata,
     offset_commit,
     offset_delete,
+    list_transactions,
     offset_fetch,
     offset_for_leader_epoch,
     produce,
@@ -41,6 +46,7 @@ from fastkafka.broker.handlers import (
 from fastkafka.protocol import API_BY_NAME
 
 _REGISTERED: tuple[Handler, ...] = (
+    txn_offset_commit,
     produce.HANDLER,
     fetch.HANDLER,
     list_offsets.HANDLER,
@@ -65,7 +71,11 @@ _REGISTERED: tuple[Handler, ...] = (
     alter_configs.HANDLER,
     describe_log_dirs.HANDLER,
     create_partitions.HANDLER,
+    add_partitions_to_txn.HANDLER,
+    add_offsets_to_txn.HANDLER,
+    end_txn.HANDLER,
     incremental_alter_configs.HANDLER,
+    txn_offset_commit.HANDLER,
     delete_groups.HANDLER,
     offset_delete.HANDLER,
     describe_cluster.HANDLER,
@@ -76,3 +86,5 @@ _REGISTERED: tuple[Handler, ...] = (
 HANDLERS: dict[int, Handler] = {API_BY_NAME[handler.api].key: handler for handler in _REGISTERED}
 
 api_versions.offer(HANDLERS)
+    describe_transactions.HANDLER,
+    list_transactions.HANDLER,

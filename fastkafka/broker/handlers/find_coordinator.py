@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastkafka.broker.request import Request
 
 _MANY_KEYS_SINCE = 4
-_KEY_TYPES = (0,)  # CoordinatorType.java: groups
+_KEY_TYPES = (0, 1)  # CoordinatorType.java: groups, transactional ids
 _NO_NODE = {"node_id": -1, "host": "", "port": -1}
 
 

@@ -24,7 +24,7 @@ def handle(broker: Broker, request: Request) -> Body:
         for row in topic["partitions"]
     ]
     codes = broker.groups.offsets.delete(
-        group_id, [partition for partition in asked if _exists(broker, partition)]
+        group_id, [partition for partition in asked if broker.topics.has_partition(*partition)]
     )
     return {
         "error_code": NO_ERROR,
@@ -35,7 +35,7 @@ def handle(broker: Broker, request: Request) -> Body:
                     {
                         "partition_index": row["partition_index"],
                         "error_code": codes.get(topic["name"], NO_ERROR)
-                        if _exists(broker, TopicPartition(topic["name"], row["partition_index"]))
+                        if broker.topics.has_partition(topic["name"], row["partition_index"])
                         else KafkaError.UNKNOWN_TOPIC_OR_PART,
                     }
                     for row in topic["partitions"]
@@ -44,12 +44,6 @@ def handle(broker: Broker, request: Request) -> Body:
             for topic in request.body["topics"]
         ],
     }
-
-
-def _exists(broker: Broker, partition: TopicPartition) -> bool:
-    if partition.topic not in broker.topics:
-        return False
-    return 0 <= partition.partition < len(broker.topics.by_name(partition.topic).partitions)
 
 
 def refuse(request: Request, error_code: int) -> Body:

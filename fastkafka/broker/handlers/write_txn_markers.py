@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastkafka.broker.answers import Body, Handler
 from fastkafka.broker.refusal import NO_ERROR, Refusal
+from fastkafka.broker.transaction_marker import TransactionMarker
+from fastkafka.broker.transactions.transaction import TransactionPartition
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
@@ -44,11 +46,14 @@ def handle(broker: Broker, request: Request) -> Body:
 
 def _append(broker: Broker, marker: dict[str, Any], topic_name: str, index: int) -> int:
     try:
-        broker.topics.by_name(topic_name).partition(index).append_marker(
-            marker["producer_id"],
-            marker["producer_epoch"],
-            marker["transaction_result"],
-            marker["coordinator_epoch"],
+        broker.transactions.write_marker(
+            TransactionPartition(topic_name, index),
+            TransactionMarker(
+                marker["producer_id"],
+                marker["producer_epoch"],
+                marker["transaction_result"],
+                marker["coordinator_epoch"],
+            ),
         )
     except Refusal as refusal:
         return refusal.code
