@@ -9,12 +9,17 @@ from __future__ import annotations
 from fastkafka.errors import KafkaError
 
 NO_ERROR = KafkaError.NO_ERROR
+# A reason may name what the client asked for, and a name may be as long as a string can be: the
+# reason has to fit into a string too.
+_REASON_CHARACTERS_MAX = 1000
 
 
 class Refusal(Exception):
     """A request, or one topic or partition of it, is answered with `code`; `reason` says why."""
 
     def __init__(self, code: int, reason: str) -> None:
+        if len(reason) > _REASON_CHARACTERS_MAX:
+            reason = f"{reason[:_REASON_CHARACTERS_MAX]}..."
         super().__init__(reason)
         self.code = code
         self.reason = reason

@@ -6,9 +6,6 @@ fixed and printed with a failure; FASTKAFKA_FUZZ=N mutates N times as often, fro
 
 from __future__ import annotations
 
-import json
-import os
-import pathlib
 import random
 import tracemalloc
 
@@ -17,56 +14,12 @@ import pytest
 from fastkafka import protocol
 from fastkafka.errors import CorruptFrame, UnsupportedVersion
 from fastkafka.protocol import consumer_protocol
+from tests.fuzz.mutants import FUZZ, SEED, mutate, vectors
 
-VECTORS = pathlib.Path(__file__).resolve().parents[1] / "protocol" / "vectors"
-FUZZ = int(os.environ.get("FASTKAFKA_FUZZ", "0"))
-SEED = random.SystemRandom().randrange(2**32) if FUZZ else 20_260_601
 MUTATIONS_PER_FRAME = 20 * max(FUZZ, 1)
 ALLOCATED_BYTES_MAX = 1 << 20  # frames here have at most a few KB
 
 pytestmark = pytest.mark.timeout(120 * max(FUZZ, 1))
-
-# What lengths, counts, tags and varints look like when they lie.
-NASTY = [
-    *(b"\0", b"\1", b"\x7f", b"\x80", b"\xff", b"\xff\xff", b"\x7f\xff", b"\x80\0"),
-    *(b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\xff\xff\xff\xfe"),
-    *(b"\xff\xff\xff\xff\x0f", b"\xff\xff\xff\xff\xff\x01", b"\x80\x80\x80\x80\x80\x80"),
-    *(b"\xc3\x28", b"\xed\xa0\x80", b"\xf0\x9f\x9a"),
-]
-
-
-def mutate(choice: random.Random, frame: bytes) -> bytes:
-    """Change a frame in one to four places."""
-    data = bytearray(frame)
-    for _ in range(choice.randint(1, 4)):
-        start = choice.randint(0, len(data))
-        stop = min(len(data), start + choice.choice([0, 1, 1, 2, 4, 8]))
-        kind = choice.randrange(6)
-        if kind == 0:  # overwrite or insert
-            data[start:stop] = choice.choice(NASTY)
-        elif kind == 1:
-            data[start:stop] = choice.randbytes(stop - start)
-        elif kind == 2:
-            del data[start:stop]
-        elif kind == 3:
-            del data[start:]
-        elif kind == 4:  # double a piece, which gives tags twice among others
-            data[start:start] = data[start:stop]
-        elif stop > start:
-            data[start] ^= 1 << choice.randrange(8)
-    return bytes(data)
-
-
-def vectors(name: str) -> list[tuple[str, int, int, bytes]]:
-    """(message, version, header version, body) of the vectors with all fields set."""
-    rows = json.loads((VECTORS / f"{name}.json").read_text())["vectors"]
-    found = [
-        (row["message"], row["version"], row.get("header", 0), bytes.fromhex(row["hex"]))
-        for row in rows
-        if row["fill"] == "full"
-    ]
-    assert found
-    return found
 
 
 def check_request(frame: bytes) -> None:
