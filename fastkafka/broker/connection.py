@@ -18,6 +18,7 @@ from fastkafka.broker.dispatcher import Dispatcher, LaterReply
 from fastkafka.broker.log_segment import FileRegion
 from fastkafka.broker.nodes import Node
 from fastkafka.broker.request import Client
+from fastkafka.broker.tls import certificate_principal
 
 _log = logging.getLogger(__name__)
 
@@ -28,8 +29,10 @@ _PRODUCE_KEY = 0
 _RECEIVE_BYTES = 64 * 1024
 _RECEIVE_BYTES_KEPT_MAX = 4 * 1024 * 1024
 # A request that is decoded into Python objects takes up to about 100 times its bytes; only Produce,
-# which is mostly records, has a reason to be larger.
-CONTROL_REQUEST_BYTES_MAX = 1024 * 1024
+# which is mostly records, has a reason to be larger. This is enough to commit or to fetch 100,000
+# partitions at once.
+CONTROL_REQUEST_BYTES_MAX = 4 * 1024 * 1024
+AUTHENTICATION_BYTES_MAX = 524_288  # sasl.server.max.receive.size
 # Below this a read into memory is cheaper than the system calls and loop steps of sendfile.
 _SENDFILE_BYTES_MIN = 128 * 1024
 _COPY_BYTES = 256 * 1024
@@ -73,6 +76,9 @@ class Connection(asyncio.BufferedProtocol):
             self._client.host, self._client.port = peer[:2]
         connection_socket = transport.get_extra_info("socket")
         connection_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        certificate = transport.get_extra_info("peercert")
+        if certificate:
+            self._client.principal = certificate_principal(certificate)
         self._connections.add(self)
         if not self._client.node.is_alive:
             # Accepted in the very turn of the loop in which the node was killed.
@@ -147,8 +153,11 @@ class Connection(asyncio.BufferedProtocol):
         if received < _LENGTH_BYTES:
             return None
         length = self._announced_length()
-        if not _REQUEST_HEADER_BYTES_MIN <= length <= self._request_bytes_max:
+        bytes_min = 0 if self._client.sends_bare_tokens else _REQUEST_HEADER_BYTES_MIN
+        if not bytes_min <= length <= self._request_bytes_max:
             raise HangUp(self._describe_bad_length(length))
+        if length > AUTHENTICATION_BYTES_MAX and self._dispatcher.has_to_authenticate(self._client):
+            raise HangUp(f"a frame of {length} bytes before the client said who it is")
         if length > CONTROL_REQUEST_BYTES_MAX and received >= _PEEK_BYTES:
             start = self._start + _LENGTH_BYTES
             api_key = int.from_bytes(self._buffer[start : start + 2], "big")
@@ -179,6 +188,8 @@ class Connection(asyncio.BufferedProtocol):
         """Serve complete requests until one has to wait."""
         try:
             while not self._is_busy() and not self._transport.is_closing():
+                if self._client.is_refused:
+                    raise HangUp("authentication failed")
                 frame = self._take_frame()
                 if frame is None:
                     break
@@ -266,6 +277,9 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _send_file(self, region: FileRegion) -> None:
         loop = asyncio.get_running_loop()
+        if self._transport.get_extra_info("ssl_object") is not None:
+            await self._send_copied(region)
+            return
         try:
             sent = await loop.sendfile(
                 self._transport,

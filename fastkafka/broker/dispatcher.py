@@ -31,6 +31,10 @@ _TOPIC_ERROR_APIS = frozenset(
     ("produce", "fetch", "list_offsets", "offset_for_leader_epoch", "metadata")
 )
 
+_KEYS_BEFORE_AUTHENTICATION = frozenset(
+    protocol.API_BY_NAME[api].key for api in ("api_versions", "sasl_handshake", "sasl_authenticate")
+)
+
 Reply = Parts | None
 LaterReply = Callable[[], Awaitable[Reply]]
 
@@ -47,8 +51,13 @@ class Dispatcher:
         The frame is read until the answer is there, and must not change before.
         Raises: HangUp
         """
+        has_to_authenticate = self.has_to_authenticate(client)
+        if has_to_authenticate and client.sends_bare_tokens:
+            return self._answer_bare_token(frame, client)
         try:
             header = protocol.decode_request_header(frame[:_HEADER_BYTES_MAX])
+            if has_to_authenticate and header.api_key not in _KEYS_BEFORE_AUTHENTICATION:
+                raise HangUp(f"api key {header.api_key} before the client said who it is")
             handler = HANDLERS.get(header.api_key)
             if handler is None:
                 raise HangUp(f"api key {header.api_key} is not offered")
@@ -64,6 +73,19 @@ class Dispatcher:
         if callable(answer):
             return partial(self._wait, handler, request, answer)
         return _encoded(request, answer)
+
+    def has_to_authenticate(self, client: Client) -> bool:
+        """Whether the client has to say who it is before anything else."""
+        return self._broker.sasl is not None and client.is_anonymous
+
+    def _answer_bare_token(self, frame: memoryview, client: Client) -> Reply:
+        # Imported by the broker only where a listener has SASL.
+        from fastkafka.broker.sasl import AuthenticationFailed
+
+        try:
+            return Parts([client.take_token(bytes(frame))])
+        except AuthenticationFailed as failure:
+            raise HangUp(f"authentication failed: {failure}") from None
 
     def _unknown_version(
         self, handler: Handler, header: protocol.RequestHeader, client: Client

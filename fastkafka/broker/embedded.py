@@ -11,6 +11,7 @@ and gone when the context, or this process, ends.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import select
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
@@ -51,6 +52,9 @@ class EmbeddedBroker:
         default_replication_factor: replicas of topics that do not say how many
         num_partitions, auto_create_topics, fsync, message_max_bytes, segment_bytes,
         retention_bytes, host: settings of the broker (BrokerSettings)
+        security_protocol, ssl_keystore_location, ssl_truststore_location, ssl_client_auth: of the
+            listeners, with Kafka's words; key and certificates are PEM files
+        sasl_mechanisms, sasl_users: PLAIN and SCRAM, and the password of each user
         log_level: of the log that `log_text` returns
     """
 
@@ -69,6 +73,12 @@ class EmbeddedBroker:
         message_max_bytes: int | None = None,
         segment_bytes: int | None = None,
         retention_bytes: int | None = None,
+        security_protocol: str = "PLAINTEXT",
+        ssl_keystore_location: str | os.PathLike[str] | None = None,
+        ssl_truststore_location: str | os.PathLike[str] | None = None,
+        ssl_client_auth: str | None = None,
+        sasl_mechanisms: Sequence[str] = (),
+        sasl_users: Mapping[str, str] | None = None,
         log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING",
     ) -> None:
         self._owns_data_dir = data_dir is None
@@ -86,9 +96,15 @@ class EmbeddedBroker:
             ("--message-max-bytes", message_max_bytes),
             ("--segment-bytes", segment_bytes),
             ("--retention-bytes", retention_bytes),
+            ("--security-protocol", security_protocol),
+            ("--ssl-keystore-location", ssl_keystore_location),
+            ("--ssl-truststore-location", ssl_truststore_location),
+            ("--ssl-client-auth", ssl_client_auth),
+            *(("--sasl-mechanism", mechanism) for mechanism in sasl_mechanisms),
         ):
             if value is not None:
                 self._options += [name, str(value)]
+        self._sasl_users = sasl_users
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._ended_log_text = ""
@@ -163,6 +179,16 @@ class EmbeddedBroker:
         if self._log is None:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         log_position = os.fstat(self._log.fileno()).st_size
+        with _users_file(self._sasl_users) as users_options:
+            self._begin([*command, *users_options], python_path)
+            address = self._read_line(START_TIMEOUT_S)
+        if not address:
+            raise self._start_error(log_position)
+        self._bootstrap_servers = address
+        self._ports = [int(node.rpartition(":")[2]) for node in address.split(",")]
+
+    def _begin(self, command: list[str], python_path: str) -> None:
+        """Start the child process."""
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -173,11 +199,6 @@ class EmbeddedBroker:
         )
         # The process would end with its pipe; its data directory would stay.
         atexit.register(self.stop)
-        address = self._read_line(START_TIMEOUT_S)
-        if not address:
-            raise self._start_error(log_position)
-        self._bootstrap_servers = address
-        self._ports = [int(node.rpartition(":")[2]) for node in address.split(",")]
 
     def stop(self) -> None:
         """End the process with SIGTERM, and remove the data directory if it was ours."""
@@ -294,6 +315,26 @@ class EmbeddedBroker:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None and not pipe.closed:
                 pipe.close()
+
+
+@contextlib.contextmanager
+def _users_file(users: Mapping[str, str] | None) -> Iterator[list[str]]:
+    """Keep users in a file while the broker starts: what is on a command line, `ps` shows."""
+    if not users:
+        yield []
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="fastkafka-users-") as file:
+        for name, password in users.items():
+            file.write(f"{_escaped(name)}={_escaped(password)}\n")
+        file.flush()
+        yield ["--sasl-users-file", file.name]
+
+
+def _escaped(text: str) -> str:
+    """Write what a properties file would read otherwise as escapes."""
+    return "".join(
+        f"\\u{ord(letter):04x}" if letter in "\\=:#! \t\r\n\f" else letter for letter in text
+    )
 
 
 __all__ = ["BrokerSettings", "EmbeddedBroker", "Fault"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 
 from fastkafka.broker.connection import Connection
 from fastkafka.broker.dispatcher import Dispatcher
 from fastkafka.broker.nodes import Node
 from fastkafka.broker.start_errors import PortUnusable
+from fastkafka.broker.tls import HANDSHAKE_TIMEOUT_S
 
 _BACKLOG = 1024
 
@@ -16,8 +18,15 @@ _BACKLOG = 1024
 class Listener:
     """Where one node is reached; may be closed and opened again, on the same port."""
 
-    def __init__(self, node: Node, dispatcher: Dispatcher, request_bytes_max: int) -> None:
+    def __init__(
+        self,
+        node: Node,
+        dispatcher: Dispatcher,
+        request_bytes_max: int,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
         self.node = node
+        self._ssl_context = ssl_context
         self._dispatcher = dispatcher
         self._request_bytes_max = request_bytes_max
         self._server: asyncio.Server | None = None
@@ -32,6 +41,8 @@ class Listener:
             ),
             sock=bound,
             backlog=_BACKLOG,
+            ssl=self._ssl_context,
+            ssl_handshake_timeout=None if self._ssl_context is None else HANDSHAKE_TIMEOUT_S,
         )
 
     def close(self) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastkafka.broker.nodes import Node
+
+if TYPE_CHECKING:
+    from fastkafka.broker.sasl import SaslExchange
 
 NO_TOPIC_ERRORS: Mapping[str, int] = {}
 ANONYMOUS = "User:ANONYMOUS"  # KafkaPrincipal.ANONYMOUS
@@ -20,12 +23,33 @@ class Client:
         node: the node whose listener it connected to
         host, port: where it connects from
         principal: who it is, in Kafka's form
+        sasl_exchange: in which it says who it is, while it does
+        sends_bare_tokens: whether its next frame is a message of that exchange and no request
+        is_refused: whether its connection ends when what it was answered is sent
     """
 
     node: Node
     host: str = ""
     port: int = 0
     principal: str = ANONYMOUS
+    sasl_exchange: SaslExchange | None = None
+    sends_bare_tokens: bool = False
+    is_refused: bool = False
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether it has not said who it is."""
+        return self.principal == ANONYMOUS
+
+    def take_token(self, token: bytes) -> bytes:
+        """Go on with the SASL exchange; raises AuthenticationFailed."""
+        assert self.sasl_exchange is not None
+        answer = self.sasl_exchange.respond(token)
+        if self.sasl_exchange.user is not None:
+            self.principal = f"User:{self.sasl_exchange.user}"
+            self.sasl_exchange = None
+            self.sends_bare_tokens = False
+        return answer
 
     @property
     def host_text(self) -> str:

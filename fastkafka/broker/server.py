@@ -13,6 +13,7 @@ from fastkafka.broker.dispatcher import Dispatcher
 from fastkafka.broker.listener import Listener, bind
 from fastkafka.broker.nodes import Node
 from fastkafka.broker.settings import BrokerSettings
+from fastkafka.broker.tls import server_context
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class BrokerServer:
         """
         settings = self._settings
         settings.check()
+        ssl_context = server_context(settings)
         with contextlib.ExitStack() as on_failure:
             # The ports come first: recovering a log only to find a port taken helps nobody.
             bound: list[socket.socket] = []
@@ -56,7 +58,7 @@ class BrokerServer:
             on_failure.pop_all()
         dispatcher = Dispatcher(broker)
         for node, node_socket in zip(broker.nodes, bound, strict=True):
-            listener = Listener(node, dispatcher, settings.socket_request_max_bytes)
+            listener = Listener(node, dispatcher, settings.socket_request_max_bytes, ssl_context)
             self._listeners[node.node_id] = listener
             await listener.open(node_socket)
         self._broker.begin()

@@ -290,3 +290,25 @@ def test_nodes_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=named):
         BrokerSettings(tmp_path, **settings).check()
+
+
+def test_a_dead_node_is_described_as_fenced_to_who_asks(three: ThreeNodes) -> None:
+    three.broker.leadership.node_died(three.broker.nodes.by_id(2))
+    plain = three.ask(1, "describe_cluster", 2, {})
+    assert [row["broker_id"] for row in plain["brokers"]] == [1, 3]
+    fenced = three.ask(1, "describe_cluster", 2, {"include_fenced_brokers": True})
+    assert [row["is_fenced"] for row in fenced["brokers"]] == [False, True, False]
+
+
+def test_everything_is_allowed_which_is_told_to_who_asks(three: ThreeNodes) -> None:
+    """The numbers are those of Apache Kafka 4.3.1 without an authorizer."""
+    three.broker.topics.create("logs", 1, {})
+    asked = {"topics": [{"name": "logs"}], "include_topic_authorized_operations": True}
+    answer = three.ask(1, "metadata", 10, {**asked, "include_cluster_authorized_operations": True})
+    assert answer["cluster_authorized_operations"] == 8096
+    assert answer["topics"][0]["topic_authorized_operations"] == 3576
+    unasked = three.ask(1, "metadata", 10, {"topics": [{"name": "logs"}]})
+    assert unasked["cluster_authorized_operations"] == -(2**31)
+    assert unasked["topics"][0]["topic_authorized_operations"] == -(2**31)
+    cluster = three.ask(1, "describe_cluster", 1, {"include_cluster_authorized_operations": True})
+    assert cluster["cluster_authorized_operations"] == 8096

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from fastkafka.broker.request import Request
 
 _ENDPOINT_BROKERS = 1
+# What may be done to a cluster, a bit for each AclOperation: everything, without an authorizer.
+AUTHORIZED_OPERATIONS_ALL = 0b1_1111_1010_0000
+AUTHORIZED_OPERATIONS_UNASKED = -(2**31)
 
 
 def handle(broker: Broker, request: Request) -> Body:
@@ -37,9 +40,14 @@ def handle(broker: Broker, request: Request) -> Body:
                 "host": node.host,
                 "port": node.port,
                 "rack": node.rack,
+                **({"is_fenced": not node.is_alive} if request.api_version >= 2 else {}),
             }
-            for node in broker.nodes.alive
+            for node in broker.nodes
+            if node.is_alive or request.body["include_fenced_brokers"]
         ],
+        "cluster_authorized_operations": AUTHORIZED_OPERATIONS_ALL
+        if request.body["include_cluster_authorized_operations"]
+        else AUTHORIZED_OPERATIONS_UNASKED,
     }
 
 

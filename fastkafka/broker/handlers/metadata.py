@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastkafka.broker.answers import Body, Handler
+from fastkafka.broker.handlers.describe_cluster import AUTHORIZED_OPERATIONS_ALL
 from fastkafka.broker.nodes import NO_NODE_ID
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.broker.topics import NO_TOPIC_ID
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from fastkafka.broker.topics import Partition, Topic
 
 _TOPICS_BY_ID_SINCE = 12
+# What may be done to a topic, a bit for each AclOperation: everything, without an authorizer.
+_TOPIC_AUTHORIZED_OPERATIONS_ALL = 0b1101_1111_1000
 
 
 def handle(broker: Broker, request: Request) -> Body:
@@ -42,7 +45,15 @@ def handle(broker: Broker, request: Request) -> Body:
         "cluster_id": broker.cluster_id,
         "controller_id": broker.nodes.controller_id,
         "topics": topics,
+        **_cluster_authorized_operations(request),
     }
+
+
+def _cluster_authorized_operations(request: Request) -> Body:
+    """What may be done to the cluster, which DescribeCluster tells since version 11."""
+    if not request.body["include_cluster_authorized_operations"]:
+        return {}
+    return {"cluster_authorized_operations": AUTHORIZED_OPERATIONS_ALL}
 
 
 def _answer(broker: Broker, request: Request, asked: dict[str, Any], may_create: bool) -> Body:
@@ -74,6 +85,11 @@ def _describe(broker: Broker, request: Request, topic: Topic) -> Body:
         "topic_id": topic.topic_id,
         "is_internal": topic.is_internal,
         "partitions": [describe_partition(broker, partition) for partition in topic.partitions],
+        **(
+            {"topic_authorized_operations": _TOPIC_AUTHORIZED_OPERATIONS_ALL}
+            if request.body["include_topic_authorized_operations"]
+            else {}
+        ),
     }
 
 
