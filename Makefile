@@ -9,7 +9,7 @@ ROOMS := $(wildcard _ext/*.pyx _ext/*.pxd)
 PYTEST := PYTHONPATH=. $(PY) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test quick one lint format types gen gen-check interop bench micro compare isolated-tests fuzz asan matrix chroot ci clean
+.PHONY: help setup build test quick one lint format types gen gen-check interop kill-broker bench micro compare isolated-tests fuzz asan matrix chroot ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -59,6 +59,9 @@ gen-check: $(STAMP) ## fail when the message tables differ from what `make gen` 
 
 interop: build   ## tests against real Apache Kafka and foreign clients (Java 17, Maven, kcat)
 	@$(PYTEST) $(wildcard tests/interop tests/chaos)
+
+kill-broker: build ## kill -9 of the embedded broker two hundred times during appends, in every fsync policy
+	@KILLS=200 $(PYTEST) tests/chaos/test_broker_kills.py
 
 bench: build     ## one million records in and out of the embedded broker, verified, with figures
 	@$(VENV)/bin/fastkafka-bench roundtrip --num-records 1000000 --record-size 100

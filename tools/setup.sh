@@ -59,6 +59,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
     if [ "${FASTKAFKA_REQUIRE_KAFKA:-}" = 1 ]; then
         command -v javac >/dev/null || echo openjdk-17-jdk-headless # golden vectors are compiled
         command -v mvn >/dev/null || echo maven
+        command -v strace >/dev/null || echo strace # witnesses that the broker syncs before it answers
     fi
 }
 

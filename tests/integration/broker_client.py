@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Any
+from typing import Any, Protocol
 
 from fastkafka import protocol
-from fastkafka.broker import EmbeddedBroker
 
 TIMEOUT_S = 20
 PRODUCE, FETCH, METADATA, INIT_PRODUCER_ID = 0, 1, 3, 22
 
 
+class HasAddress(Protocol):
+    """A broker, however it was started."""
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Its `host:port`."""
+
+
 class Client:
     """One connection; requests by hand, responses decoded."""
 
-    def __init__(self, broker: EmbeddedBroker) -> None:
+    def __init__(self, broker: HasAddress) -> None:
         host, _, port = broker.bootstrap_servers.rpartition(":")
         self.socket = socket.create_connection((host, int(port)), timeout=TIMEOUT_S)
         self.reader = self.socket.makefile("rb")
