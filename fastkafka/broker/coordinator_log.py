@@ -57,6 +57,11 @@ class StateBatch(NamedTuple):
     records: list[StateRecord]
 
 
+def clock_ms() -> int:
+    """Return the time that coordinators stamp what they write with."""
+    return time.time_ns() // 1_000_000
+
+
 def slot_of(key: str, slot_count: int) -> int:
     """Return the partition that a group or transactional id falls to.
 
@@ -130,7 +135,7 @@ def _batch(records: Sequence[StateRecord], producer: TransactionalProducer | Non
     # Imported on first use: most brokers in tests coordinate nothing.
     from fastkafka._core.record_batch_writer import RecordBatchBuilder
 
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock_ms()
     builder = RecordBatchBuilder()
     for record in records:
         builder.append(record.key, record.value, timestamp_ms=now_ms)

@@ -52,6 +52,8 @@ class BrokerSettings:
     group_initial_rebalance_delay_ms: int = 0  # Kafka: 3000, which nobody who tests waits for
     group_min_session_timeout_ms: int = 6000
     group_max_session_timeout_ms: int = 1_800_000
+    group_consumer_session_timeout_ms: int = 45_000
+    group_consumer_heartbeat_interval_ms: int = 1000  # Kafka: 5000, as above
     group_max_size: int = 10_000  # Kafka: unlimited
     auto_create_topics: bool = True
     fsync: FsyncPolicy = "never"
@@ -114,6 +116,18 @@ class BrokerSettings:
             ),
             ("group_min_session_timeout_ms", self.group_min_session_timeout_ms, 1, 2**31 - 1),
             ("group_max_session_timeout_ms", self.group_max_session_timeout_ms, 1, 2**31 - 1),
+            (
+                "group_consumer_session_timeout_ms",
+                self.group_consumer_session_timeout_ms,
+                1,
+                2**31 - 1,
+            ),
+            (
+                "group_consumer_heartbeat_interval_ms",
+                self.group_consumer_heartbeat_interval_ms,
+                1,
+                2**31 - 1,
+            ),
             ("group_max_size", self.group_max_size, 1, 1_000_000),
             ("num_partitions", self.num_partitions, 1, PARTITIONS_PER_TOPIC_MAX),
             ("message_max_bytes", self.message_max_bytes, 0, 2**31 - 1),

@@ -18,6 +18,8 @@ from tests.integration.broker_client import Client
 ForeignClient = Callable[[str], ModuleType]
 TIMEOUT_S = 60
 PARTITION_COUNT = 4
+KIP_848 = {"group.protocol": "consumer"}
+CLASSIC_TIMES = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 100}
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -61,14 +63,15 @@ class Deadline:
 def confluent_consumer(
     confluent: ModuleType, broker: EmbeddedBroker, group_id: str, **config: Any
 ) -> Any:
+    # KIP-848 leaves time-outs to the broker, and librdkafka refuses to be told them.
+    times = {} if "group.protocol" in config else CLASSIC_TIMES
     return confluent.Consumer(
         {
             "bootstrap.servers": broker.bootstrap_servers,
             "group.id": group_id,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
-            "session.timeout.ms": 6000,
-            "heartbeat.interval.ms": 100,
+            **times,
             **config,
         }
     )
@@ -84,13 +87,20 @@ def read_values(consumer: Any, count: int) -> list[bytes]:
     return sorted(values, key=int)
 
 
-@pytest.mark.parametrize("strategy", ["range", "roundrobin", "cooperative-sticky"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        *({"partition.assignment.strategy": name} for name in ("range", "roundrobin")),
+        {"partition.assignment.strategy": "cooperative-sticky"},
+        *({**KIP_848, "group.remote.assignor": name} for name in ("uniform", "range")),
+    ],
+    ids=lambda config: config.get("group.remote.assignor", "") + " ".join(config.values()),
+)
 def test_confluent_consumers_share_a_topic_and_take_over_from_each_other(
-    broker: EmbeddedBroker, foreign_client: ForeignClient, topic: str, strategy: str
+    broker: EmbeddedBroker, foreign_client: ForeignClient, topic: str, config: dict[str, str]
 ) -> None:
     confluent = foreign_client("confluent_kafka")
     group_id = f"group-{topic}"
-    config = {"partition.assignment.strategy": strategy}
     first = confluent_consumer(confluent, broker, group_id, **config)
     second = confluent_consumer(confluent, broker, group_id, **config)
     first.subscribe([topic])
@@ -135,6 +145,16 @@ def test_confluent_static_member_comes_back_to_its_partitions(
     assert len(rebalances) == before
     stays.close()
     again.close()
+
+
+def test_confluent_consumer_subscribes_by_pattern(
+    broker: EmbeddedBroker, foreign_client: ForeignClient, topic: str
+) -> None:
+    confluent = foreign_client("confluent_kafka")
+    consumer = confluent_consumer(confluent, broker, f"pattern-{topic}", **KIP_848)
+    consumer.subscribe([f"^{topic[:-1]}.$"])
+    assert read_values(consumer, 40) == [b"%d" % n for n in range(40)]
+    consumer.close()
 
 
 def test_admin_sees_alters_and_deletes_groups(
@@ -236,12 +256,16 @@ def test_aiokafka_consumers_share_a_topic(
 # ---- kill -9
 
 
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
 @pytest.mark.parametrize("fsync", ["never", "always"])
-def test_committed_offsets_survive_kill_9(foreign_client: ForeignClient, fsync: str) -> None:
+def test_committed_offsets_survive_kill_9(
+    foreign_client: ForeignClient, fsync: str, protocol: str
+) -> None:
     confluent = foreign_client("confluent_kafka")
     with EmbeddedBroker(num_partitions=PARTITION_COUNT, fsync=fsync) as broker:
         topic = fill(broker, confluent, "logs")
-        consumer = confluent_consumer(confluent, broker, "group")
+        config = KIP_848 if protocol == "consumer" else {}
+        consumer = confluent_consumer(confluent, broker, "group", **config)
         consumer.subscribe([topic])
         wait_for_shares([consumer], [4])
         acknowledged = 0
@@ -256,7 +280,7 @@ def test_committed_offsets_survive_kill_9(foreign_client: ForeignClient, fsync: 
         rows = [confluent.TopicPartition(topic, 2)]
         assert consumer.committed(rows, TIMEOUT_S)[0].offset == acknowledged
         consumer.close()
-        heir = confluent_consumer(confluent, broker, "group")
+        heir = confluent_consumer(confluent, broker, "group", **config)
         heir.subscribe([topic])
         wait_for_shares([heir], [4])
         heir.close()

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fastkafka.broker.catalogue import new_uuid
+from fastkafka.broker.coordinator_log import clock_ms
 from fastkafka.broker.groups.classic_group import (
     Body,
     ClassicGroup,
@@ -457,7 +457,7 @@ def _after(delay_ms: int, callback: Callable[..., None], *args: Any) -> asyncio.
 
 def _move(group: ClassicGroup, state: ClassicState) -> None:
     group.state = state
-    group.state_timestamp = time.time_ns() // 1_000_000
+    group.state_timestamp = clock_ms()
 
 
 def _update(member: ClassicMember, asked: JoinRequest) -> None:

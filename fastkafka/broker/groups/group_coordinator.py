@@ -9,11 +9,17 @@ import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from fastkafka.broker.coordinator_log import CoordinatorLog
-from fastkafka.broker.groups.classic_group import ClassicGroup, ClassicState
+from fastkafka.broker.coordinator_log import CoordinatorLog, clock_ms
+from fastkafka.broker.groups.classic_group import (
+    CONSUMER_PROTOCOL_TYPE,
+    ClassicGroup,
+    ClassicState,
+)
 from fastkafka.broker.groups.classic_membership import ClassicMembership
-from fastkafka.broker.groups.group_store import TOPIC, GroupStore
-from fastkafka.broker.groups.offset_commits import OffsetCommits, now_ms
+from fastkafka.broker.groups.consumer_group import ConsumerGroup
+from fastkafka.broker.groups.consumer_membership import ConsumerMembership
+from fastkafka.broker.groups.group_store import TOPIC, Group, GroupStore
+from fastkafka.broker.groups.offset_commits import OffsetCommits
 from fastkafka.broker.refusal import Refusal
 from fastkafka.errors import KafkaError
 
@@ -39,16 +45,18 @@ class GroupCoordinator:
             CoordinatorLog(topics, TOPIC, settings.offsets_topic_num_partitions)
         )
         self.classic = ClassicMembership(self.store, settings)
-        self.offsets = OffsetCommits(self.store, self.classic, settings)
+        self.consumer = ConsumerMembership(self.store, topics, settings)
+        self.offsets = OffsetCommits(self.store, self.classic, self.consumer, settings)
         self.store.load()
 
     def begin(self) -> None:
         """Start the clocks of the members that were read from the log."""
         self.classic.begin()
+        self.consumer.begin()
 
     def upkeep(self) -> None:
         """Forget offsets past their retention, and groups of which nothing is left."""
-        before_ms = now_ms() - self._settings.offsets_retention_minutes * 60_000
+        before_ms = clock_ms() - self._settings.offsets_retention_minutes * 60_000
         try:
             self.offsets.expire(before_ms)
             for group_id, group in list(self.store.groups.items()):
@@ -103,6 +111,10 @@ class GroupCoordinator:
             self.store.write_tombstones(group)
             del self.store.groups[group_id]
 
+    def describe_consumer(self, group_id: str) -> Body:
+        """Return what ConsumerGroupDescribe shows; raises Refusal GROUP_ID_NOT_FOUND."""
+        return self.consumer.describe(self.store.consumer(group_id))
+
     def describe_classic(self, group_id: str) -> Body:
         """Return what DescribeGroups shows; raises Refusal GROUP_ID_NOT_FOUND."""
         group = self.store.groups.get(group_id)
@@ -130,7 +142,14 @@ class GroupCoordinator:
         }
 
 
-def _row(group_id: str, group: ClassicGroup | None) -> Body:
+def _row(group_id: str, group: Group | None) -> Body:
+    if isinstance(group, ConsumerGroup):
+        return {
+            "group_id": group_id,
+            "protocol_type": CONSUMER_PROTOCOL_TYPE,
+            "group_state": group.state_text,
+            "group_type": CONSUMER,
+        }
     if group is None:
         group = ClassicGroup(group_id)
     return {

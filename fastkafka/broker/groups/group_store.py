@@ -23,6 +23,8 @@ from fastkafka.broker.groups.committed_offsets import (
     CommittedOffsets,
     TopicPartition,
 )
+from fastkafka.broker.groups.consumer_group import ConsumerGroup
+from fastkafka.broker.groups.consumer_group_changes import group_tombstones, replay_change
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.state_codec import StateChange, decode_state, encode_state
 from fastkafka.errors import KafkaError, ProtocolError
@@ -31,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 TOPIC = "__consumer_offsets"
 
-Group = ClassicGroup
+Group = ClassicGroup | ConsumerGroup
 
 
 class GroupStore:
@@ -59,13 +61,47 @@ class GroupStore:
         Raises: Refusal INCONSISTENT_GROUP_PROTOCOL when the group is one of another kind
         """
         group = self.groups.get(group_id)
+        if isinstance(group, ConsumerGroup):
+            if not group.is_empty:
+                raise Refusal(
+                    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+                    f"the members of group {group_id!r} speak the protocol of KIP-848",
+                )
+            self.write_tombstones(group)
+            group = None
         if group is None:
             group = self.groups[group_id] = ClassicGroup(group_id)
         return group
 
-    def forget_if_unused(self, group: ClassicGroup) -> None:
+    def consumer(self, group_id: str) -> ConsumerGroup:
+        """Return a consumer group; raises Refusal GROUP_ID_NOT_FOUND."""
+        group = self.groups.get(group_id)
+        if not isinstance(group, ConsumerGroup):
+            raise Refusal(KafkaError.GROUP_ID_NOT_FOUND, f"there is no consumer group {group_id!r}")
+        return group
+
+    def consumer_for_join(self, group_id: str, may_begin: bool) -> ConsumerGroup:
+        """Return a consumer group, which takes the place of a classic one that nobody is in.
+
+        Args: may_begin: begin a new one when there is none
+        Raises: Refusal GROUP_ID_NOT_FOUND
+        """
+        group = self.groups.get(group_id)
+        if isinstance(group, ClassicGroup) and group.is_empty and not group.pending_members:
+            if group.generation_id:
+                self.write_tombstones(group)
+            del self.groups[group_id]
+            group = None
+        if group is None and may_begin:
+            group = self.groups[group_id] = ConsumerGroup(group_id)
+        return self.consumer(group_id)
+
+    def forget_if_unused(self, group: Group) -> None:
         """Forget a group that nobody joined and of which nothing is in the log."""
-        unused = group.is_empty and not group.generation_id and not group.pending_members
+        if isinstance(group, ConsumerGroup):
+            unused = group.is_empty and not group.group_epoch
+        else:
+            unused = group.is_empty and not group.generation_id and not group.pending_members
         if unused and self.groups.get(group.group_id) is group:
             del self.groups[group.group_id]
 
@@ -102,8 +138,12 @@ class GroupStore:
 
     def write_tombstones(self, group: Group) -> None:
         """Write that a group is gone; its offsets are removed on their own. Raises Refusal."""
-        record = encode_state(state_tables.CLASSIC_GROUP, {"group": group.group_id}, None)
-        self.write(group.group_id, [record])
+        if isinstance(group, ConsumerGroup):
+            records = group_tombstones(group)
+        else:
+            key = {"group": group.group_id}
+            records = [encode_state(state_tables.CLASSIC_GROUP, key, None)]
+        self.write(group.group_id, records)
 
     # ---- reading again
 
@@ -127,6 +167,8 @@ class GroupStore:
             self._replay_offset(slot, batch, change)
         elif change.kind is state_tables.CLASSIC_GROUP:
             self._replay_classic(change.key["group"], change.value)
+        else:
+            self._replay_consumer(change.key["group_id"], change)
 
     def _replay_offset(self, slot: int, batch: StateBatch, change: StateChange) -> None:
         group_id = change.key["group"]
@@ -151,6 +193,17 @@ class GroupStore:
             self.groups[group_id] = ClassicGroup.from_value(group_id, value)
         elif isinstance(self.groups.get(group_id), ClassicGroup):
             del self.groups[group_id]
+
+    def _replay_consumer(self, group_id: str, change: StateChange) -> None:
+        group = self.groups.get(group_id)
+        if change.kind is state_tables.CONSUMER_GROUP and change.value is None:
+            self.groups.pop(group_id, None)
+            return
+        if not isinstance(group, ConsumerGroup):
+            if change.value is None:
+                return  # what compaction left of a group that is gone
+            group = self.groups[group_id] = ConsumerGroup(group_id)
+        replay_change(group, change)
 
 
 def offset_record(

@@ -5,7 +5,6 @@ Source: OffsetMetadataManager.java, ClassicGroup.validateOffsetCommit
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,9 @@ from fastkafka.broker.coordinator_log import TransactionalProducer
 from fastkafka.broker.groups.classic_group import ClassicGroup, ClassicState
 from fastkafka.broker.groups.classic_membership import NO_MEMBER_ID, ClassicMembership
 from fastkafka.broker.groups.committed_offsets import CommittedOffset, TopicPartition
-from fastkafka.broker.groups.group_store import GroupStore, offset_record
+from fastkafka.broker.groups.consumer_group import ConsumerGroup
+from fastkafka.broker.groups.consumer_membership import ConsumerMembership
+from fastkafka.broker.groups.group_store import Group, GroupStore, offset_record
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.errors import KafkaError
@@ -45,10 +46,15 @@ class OffsetCommits:
     """Works on the committed offsets of all groups."""
 
     def __init__(
-        self, store: GroupStore, classic: ClassicMembership, settings: BrokerSettings
+        self,
+        store: GroupStore,
+        classic: ClassicMembership,
+        consumer: ConsumerMembership,
+        settings: BrokerSettings,
     ) -> None:
         self._store = store
         self._classic = classic
+        self._consumer = consumer
         self._settings = settings
 
     # ---- committing
@@ -106,11 +112,19 @@ class OffsetCommits:
                 KafkaError.UNKNOWN_MEMBER_ID,
                 f"group {committer.group_id!r} has members, and only they commit",
             )
+        if isinstance(group, ConsumerGroup) and api_version < _NEW_ERRORS_SINCE:
+            raise Refusal(
+                KafkaError.UNSUPPORTED_VERSION, "this version cannot name epochs of members"
+            )
         self._check_member(group, committer)
-        if group.is_in(ClassicState.COMPLETING_REBALANCE):
+        if isinstance(group, ClassicGroup) and group.is_in(ClassicState.COMPLETING_REBALANCE):
             raise Refusal(KafkaError.REBALANCE_IN_PROGRESS, "the group is rebalancing")
 
-    def _check_member(self, group: ClassicGroup, committer: Committer) -> None:
+    def _check_member(self, group: Group, committer: Committer) -> None:
+        if isinstance(group, ConsumerGroup):
+            epoch = committer.generation_id_or_member_epoch
+            self._consumer.check_member(group, epoch, committer.member_id)
+            return
         self._classic.check_member(
             group,
             committer.generation_id_or_member_epoch,
@@ -119,6 +133,12 @@ class OffsetCommits:
         )
 
     # ---- fetching
+
+    def check_reader(self, group_id: str, member_id: str | None, member_epoch: int) -> None:
+        """Check a member that says who it is, as those of consumer groups do; raises Refusal."""
+        group = self._store.groups.get(group_id)
+        if isinstance(group, ConsumerGroup) and member_id is not None and member_epoch >= 0:
+            self._consumer.check_member(group, member_epoch, member_id)
 
     def committed(self, group_id: str) -> Mapping[TopicPartition, CommittedOffset]:
         """Return the offsets of a group."""
@@ -139,7 +159,7 @@ class OffsetCommits:
         group = self._store.groups.get(group_id)
         if group is None and not self._store.offsets.of(group_id):
             raise Refusal(KafkaError.GROUP_ID_NOT_FOUND, f"there is no group {group_id!r}")
-        subscribed = set() if group is None else group.subscribed_topics()
+        subscribed = self._subscribed(group)
         if subscribed is None:
             raise Refusal(KafkaError.NON_EMPTY_GROUP, f"group {group_id!r} has members")
         in_use = {
@@ -149,6 +169,11 @@ class OffsetCommits:
         }
         self.remove(group_id, [one for one in partitions if one.topic not in in_use])
         return in_use
+
+    def _subscribed(self, group: Group | None) -> set[str] | None:
+        if isinstance(group, ConsumerGroup):
+            return self._consumer.subscribed_topics(group)
+        return set() if group is None else group.subscribed_topics()
 
     def remove(self, group_id: str, partitions: Sequence[TopicPartition]) -> None:
         """Remove committed offsets; raises Refusal."""
@@ -186,8 +211,3 @@ class OffsetCommits:
                     and not self._store.offsets.is_pending(group_id, partition)
                 ],
             )
-
-
-def now_ms() -> int:
-    """Return the broker's clock, as commits are stamped."""
-    return time.time_ns() // 1_000_000

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastkafka.broker.answers import Body, Handler
+from fastkafka.broker.coordinator_log import clock_ms
 from fastkafka.broker.groups.committed_offsets import CommittedOffset, TopicPartition
-from fastkafka.broker.groups.offset_commits import Commit, Committer, now_ms
+from fastkafka.broker.groups.offset_commits import Commit, Committer
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.errors import KafkaError
 
@@ -53,7 +54,7 @@ def check_rows(
     broker: Broker, topic: Topic, rows: list[dict[str, Any]], commits: list[Commit]
 ) -> list[tuple[dict[str, Any], int]]:
     """Return the error code for each partition of a topic, and add the good ones to `commits`."""
-    timestamp = now_ms()
+    timestamp = clock_ms()
     answers = []
     for row in rows:
         index, metadata = row["partition_index"], row["committed_metadata"] or ""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastkafka.broker.request import Request
 
 _MANY_GROUPS_SINCE = 8
+_MEMBERS_SINCE = 9
 _TOPIC_IDS_SINCE = 10
 _NO_OFFSET = -1
 
@@ -45,6 +46,8 @@ def _fetch_or_refuse(broker: Broker, request: Request, asked: dict[str, Any]) ->
 def _fetch(broker: Broker, request: Request, asked: dict[str, Any]) -> Body:
     group_id = asked["group_id"]
     broker.leadership.check_coordinator(request.node, group_id)
+    if request.api_version >= _MEMBERS_SINCE:
+        broker.groups.offsets.check_reader(group_id, asked["member_id"], asked["member_epoch"])
     if asked["topics"] is None:
         topics = _all_topics(broker, request, group_id)
     else:

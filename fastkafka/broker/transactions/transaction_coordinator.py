@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastkafka.broker.coordinator_log import CoordinatorLog, storage_refusal
+from fastkafka.broker.coordinator_log import CoordinatorLog, clock_ms, storage_refusal
 from fastkafka.broker.groups.group_store import TOPIC as OFFSETS_TOPIC
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.state_codec import decode_state, encode_state
@@ -102,7 +101,7 @@ class TransactionCoordinator:
 
     def upkeep(self) -> None:
         """Forget transactional ids that were not used for a long time."""
-        before_ms = _now_ms() - self._settings.transactional_id_expiration_ms
+        before_ms = clock_ms() - self._settings.transactional_id_expiration_ms
         for transaction in list(self._transactions.values()):
             idle = not transaction.is_ending and not transaction.is_in(_State.ONGOING)
             if idle and transaction.update_timestamp < before_ms:
@@ -201,7 +200,7 @@ class TransactionCoordinator:
             transaction,
             state=_State.ONGOING,
             partitions={*before, *partitions},
-            start_timestamp=transaction.start_timestamp if is_ongoing else _now_ms(),
+            start_timestamp=transaction.start_timestamp if is_ongoing else clock_ms(),
         )
         self._write(changed)
         self._start_clock(changed)
@@ -311,7 +310,7 @@ class TransactionCoordinator:
     # ---- time
 
     def _start_clock(self, transaction: Transaction) -> None:
-        passed_ms = _now_ms() - transaction.start_timestamp
+        passed_ms = clock_ms() - transaction.start_timestamp
         self._after(transaction, max(transaction.timeout_ms - passed_ms, 0), self._time_out)
 
     def _time_out(self, transaction: Transaction) -> None:
@@ -334,7 +333,7 @@ class TransactionCoordinator:
 
     def _write(self, changed: Transaction) -> None:
         """Make a change durable, then true; raises Refusal, and nothing has changed then."""
-        changed.update_timestamp = _now_ms()
+        changed.update_timestamp = clock_ms()
         self._write_value(changed.transactional_id, changed)
         changed.stop_timer()
         self._transactions[changed.transactional_id] = changed
@@ -357,7 +356,7 @@ class TransactionCoordinator:
 
         Args: duration_ms: only transactions that are open for longer, -1 for all
         """
-        began_before = _now_ms() - duration_ms
+        began_before = clock_ms() - duration_ms
         return [
             transaction
             for _, transaction in sorted(self._transactions.items())
@@ -408,7 +407,3 @@ def _fenced(transaction: Transaction, producer_epoch: int) -> Refusal:
         f"{transaction.transactional_id!r} has epoch {transaction.producer_epoch}, "
         f"not {producer_epoch}",
     )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
