@@ -28,10 +28,9 @@ _REQUEST_HEADER_BYTES_MIN = 8
 _PRODUCE_KEY = 0
 _RECEIVE_BYTES = 64 * 1024
 _RECEIVE_BYTES_KEPT_MAX = 4 * 1024 * 1024
-# A request that is decoded into Python objects takes up to about 100 times its bytes; only Produce,
-# which is mostly records, has a reason to be larger. This is enough to commit or to fetch 100,000
-# partitions at once.
-CONTROL_REQUEST_BYTES_MAX = 4 * 1024 * 1024
+# What becomes Python objects is bounded by its elements too (request_reader.py); only Produce,
+# which is mostly records, has a reason to be larger.
+CONTROL_REQUEST_BYTES_MAX = 16 * 1024 * 1024
 AUTHENTICATION_BYTES_MAX = 524_288  # sasl.server.max.receive.size
 # Below this a read into memory is cheaper than the system calls and loop steps of sendfile.
 _SENDFILE_BYTES_MIN = 128 * 1024

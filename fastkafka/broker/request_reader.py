@@ -11,6 +11,10 @@ from fastkafka import protocol
 from fastkafka.protocol.apis import load_table
 from fastkafka.protocol.frames import decode_data
 
+# Every element becomes Python objects of some 500 bytes, and as much again when it is answered;
+# real clients stay far below.
+ELEMENTS_MAX = 100_000
+
 
 def read_request(frame: memoryview) -> protocol.Request:
     """Decode a request of an API and version that are offered; raises CorruptFrame."""
@@ -18,6 +22,7 @@ def read_request(frame: memoryview) -> protocol.Request:
     header = protocol.decode_request_header(buffer)
     api = protocol.API_BY_KEY[header.api_key]
     header_version = api.request_header_version(header.api_version)
-    _, end = decode_data(load_table("headers", "REQUEST_HEADER"), header_version, buffer)
-    body, _ = decode_data(api.request, header.api_version, buffer[end:])
+    header_table = load_table("headers", "REQUEST_HEADER")
+    _, end = decode_data(header_table, header_version, buffer, ELEMENTS_MAX)
+    body, _ = decode_data(api.request, header.api_version, buffer[end:], ELEMENTS_MAX)
     return protocol.Request(*header, body=body)

@@ -8,12 +8,14 @@ Next:   frames.py, which adds headers and turns FieldError into errors of the pu
 
 Structs are dicts, arrays lists, uuids 16 bytes, null None, records a memoryview of the frame;
 tagged fields are ordinary keys and tags that the table does not know are skipped. Nothing is
-allocated by a count or a length that the bytes left cannot hold.
+allocated by a count or a length that the bytes left cannot hold; an element of two bytes becomes
+an object of some hundred, so who reads the bytes of strangers sets a budget (frames.decode_data).
 """
 
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -42,6 +44,21 @@ from fastkafka.protocol.primitives import (
     too_short,
 )
 from fastkafka.protocol.schema import NO_DEFAULT, Field, Message, in_range, type_default
+
+
+class _Budget(threading.local):
+    """How many elements of arrays, and tagged fields, this thread may still read."""
+
+    elements_left = 2**63
+
+
+budget: Final = _Budget()
+
+
+def _spend(count: int, position: int) -> None:
+    budget.elements_left -= count
+    if budget.elements_left < 0:
+        raise FieldError(f"{count} elements more than may be read", position)
 
 
 class Plan(NamedTuple):
@@ -289,6 +306,7 @@ def _tagged_reader(tagged: list[_Tagged]) -> Callable[[dict[str, Any], bytes, in
         count, position = read_uvarint(buffer, position, end)
         if count * 2 > end - position:  # a tag and a size take a byte each
             raise FieldError(f"{count} tagged fields in {end - position} bytes", start)
+        _spend(count, start)
         previous = -1
         for _ in range(count):
             start = position
@@ -447,6 +465,8 @@ def _read_count(
         raise FieldError(
             f"{count} elements of {size_min} bytes or more, {end - start} bytes left", position
         )
+    else:
+        _spend(count, position)
     return count, start
 
 

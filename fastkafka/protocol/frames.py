@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from fastkafka.errors import CorruptFrame, UnsupportedVersion
 from fastkafka.protocol.apis import API_VERSIONS_KEY, Api, api_of, load_table
-from fastkafka.protocol.codec import encode_body, plan_of
+from fastkafka.protocol.codec import budget, encode_body, plan_of
 from fastkafka.protocol.primitives import FieldError, string_reader
 from fastkafka.protocol.schema import Message
 
@@ -132,9 +132,21 @@ def encode_data(message: Message, version: int, body: Mapping[str, Any]) -> byte
     return _encode(message, version, body)
 
 
-def decode_data(message: Message, version: int, buffer: bytes) -> tuple[dict[str, Any], int]:
-    """Decode a message at the start of a buffer; returns it and where it ends."""
-    return _decode(message, version, buffer, 0)
+def decode_data(
+    message: Message, version: int, buffer: bytes, elements_max: int | None = None
+) -> tuple[dict[str, Any], int]:
+    """Decode a message at the start of a buffer; returns it and where it ends.
+
+    Args:    elements_max: elements of arrays and tagged fields that it may have in all
+    Raises:  CorruptFrame
+    """
+    if elements_max is None:
+        return _decode(message, version, buffer, 0)
+    unbounded, budget.elements_left = budget.elements_left, elements_max
+    try:
+        return _decode(message, version, buffer, 0)
+    finally:
+        budget.elements_left = unbounded
 
 
 def _api_with_version(api_key: int, api_version: int) -> Api:

@@ -205,3 +205,17 @@ def test_announced_but_unsent_bytes_take_no_memory(broker: EmbeddedBroker) -> No
     finally:
         for client in clients:
             client.__exit__()
+
+
+@pytest.mark.resident
+def test_many_empty_names_cost_neither_memory_nor_time() -> None:
+    """Two million topics of two bytes each, which would be gigabytes of objects."""
+    count = 2_000_000
+    head = struct.pack(">hhih", METADATA, 9, 1, -1) + b"\x00"
+    length = bytes(((count + 1) >> at & 0x7F) | (0x80 if at < 14 else 0) for at in (0, 7, 14))
+    with EmbeddedBroker() as broker, Client(broker) as client:
+        before = resident_bytes(broker.process_id)
+        client.send(head + length + b"\x01\x00" * count + bytes(4))
+        assert client.receive() == b""
+        assert "elements more than may be read" in broker.log_text()
+        assert resident_bytes(broker.process_id) - before < 64 * 1024 * 1024

@@ -75,6 +75,7 @@ def read_all(broker: EmbeddedBroker, topic: str, partitions: int, count: int) ->
             "bootstrap.servers": broker.bootstrap_servers,
             "group.id": "not-used",
             "enable.auto.commit": False,
+            "isolation.level": "read_committed",
             "topic.metadata.refresh.interval.ms": 100,
         }
     )
@@ -133,6 +134,51 @@ def test_nothing_is_lost_while_nodes_die_and_return(cluster: EmbeddedBroker) -> 
     found = read_all(cluster, "logs", 3, 180)
     assert found == delivered.offsets
     assert len(set(found.values())) == 180
+
+
+def test_transactions_are_exactly_once_while_coordinators_and_leaders_move(
+    cluster: EmbeddedBroker,
+) -> None:
+    """Read, write and commit in transactions, with something moved before each of them."""
+    create_topic(cluster, "in", 3)
+    create_topic(cluster, "out", 3)
+    Delivered(cluster, "in").send(0, 90, 3)
+    config = {"bootstrap.servers": cluster.bootstrap_servers}
+    consumer = confluent.Consumer(
+        {**config, "group.id": "g", "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    )
+    producer = confluent.Producer({**config, "transactional.id": "tx", "log_level": 0})
+    try:
+        consumer.subscribe(["in"])
+        producer.init_transactions(TIMEOUT_S)
+        processed = turn = 0
+        deadline = time.monotonic() + TIMEOUT_S
+        while processed < 90 and time.monotonic() < deadline:
+            messages = [row for row in consumer.consume(10, timeout=0.5) if not row.error()]
+            if not messages:
+                continue
+            cluster.faults.move_coordinator("tx" if turn % 2 else "g")
+            cluster.faults.move_leader("out", turn % 3)
+            producer.begin_transaction()
+            for message in messages:
+                producer.produce("out", message.value())
+            producer.send_offsets_to_transaction(
+                consumer.position(consumer.assignment()),
+                consumer.consumer_group_metadata(),
+                TIMEOUT_S,
+            )
+            producer.commit_transaction(TIMEOUT_S)
+            processed += len(messages)
+            turn += 1
+    finally:
+        consumer.close()
+    # Another client, which asks who coordinates: librdkafka gives NOT_COORDINATOR to its caller.
+    asker = confluent.Consumer({**config, "group.id": "g"})
+    committed = asker.committed([confluent.TopicPartition("in", p) for p in range(3)], TIMEOUT_S)
+    asker.close()
+    assert sum(row.offset for row in committed) == 90
+    values = sorted(read_all(cluster, "out", 3, 90).values(), key=int)
+    assert values == [b"%d" % number for number in range(90)]
 
 
 def test_a_dead_node_refuses_connections_and_returns_on_its_port(cluster: EmbeddedBroker) -> None:

@@ -312,3 +312,30 @@ def test_everything_is_allowed_which_is_told_to_who_asks(three: ThreeNodes) -> N
     assert unasked["topics"][0]["topic_authorized_operations"] == -(2**31)
     cluster = three.ask(1, "describe_cluster", 1, {"include_cluster_authorized_operations": True})
     assert cluster["cluster_authorized_operations"] == 8096
+
+
+def test_leaders_are_given_back_by_an_election(three: ThreeNodes) -> None:
+    replicas = [[1, 2], [2, 3], [3]]
+    topic = three.broker.topics.create("logs", 3, {}, replicas)
+    three.broker.leadership.move_leader(topic.partition(0), 2)
+    three.broker.leadership.node_died(three.broker.nodes.by_id(3))
+
+    def elect(election_type: int, asked: list[Body] | None) -> dict[int, int]:
+        body = {"election_type": election_type, "topic_partitions": asked}
+        answer = three.ask(1, "elect_leaders", 2, body)
+        return {
+            row["partition_id"]: row["error_code"]
+            for result in answer["replica_election_results"]
+            for row in result["partition_result"]
+        }
+
+    every = [{"topic": "logs", "partitions": [0, 1, 2, 9]}]
+    assert elect(1, every) == {
+        0: KafkaError.ELECTION_NOT_NEEDED,
+        1: KafkaError.ELECTION_NOT_NEEDED,
+        2: KafkaError.ELIGIBLE_LEADERS_NOT_AVAILABLE,
+        9: KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+    assert elect(0, None) == {0: 0, 2: KafkaError.PREFERRED_LEADER_NOT_AVAILABLE}
+    assert topic.partition(0).leader_id == 1
+    assert elect(0, [{"topic": "logs", "partitions": [0]}]) == {0: KafkaError.ELECTION_NOT_NEEDED}
