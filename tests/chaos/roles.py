@@ -1,0 +1,217 @@
+"""What clients are busy with while a row of the matrix strikes; everything goes into a history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import confluent_kafka
+
+import fastkafka
+from fastkafka.testing import History, RecordingConsumer, RecordingProducer
+from tests.chaos.strikes import PARTITIONS, Strike, Target
+
+TIMEOUT_S = 30
+WAVE = 60  # records between two looks at the clock
+IMPATIENT = {
+    "socket.timeout.ms": 1000,
+    "retry.backoff.ms": 10,
+    "reconnect.backoff.ms": 10,
+    "reconnect.backoff.max.ms": 50,
+}
+
+
+def quiet(client: ModuleType) -> dict[str, Any]:
+    """librdkafka tells standard error about each connection that it loses."""
+    return {"log_level": 0} if client is confluent_kafka else {}
+
+
+class Work:
+    """One client at work on one topic, through the proxy."""
+
+    def __init__(self, client: ModuleType, target: Target, history: History) -> None:
+        self.client = client
+        self.target = target
+        self.history = history
+        self.settings = {
+            "bootstrap.servers": target.proxy.bootstrap_servers,
+            **IMPATIENT,
+            **quiet(client),
+        }
+        self._sent = 0
+
+    def send_wave(self, producer: RecordingProducer) -> None:
+        for _ in range(WAVE):
+            value, partition = b"record %d" % self._sent, self._sent % PARTITIONS
+            producer.produce(self.target.topic, value, key=b"k%d" % partition, partition=partition)
+            self._sent += 1
+        producer.poll(0)
+
+    def write_undisturbed(self) -> None:
+        """Send a wave past the proxy, with a client that nothing happens to."""
+        servers = {"bootstrap.servers": self.target.broker.bootstrap_servers}
+        with fastkafka.Producer(servers) as kafka_producer:
+            producer = RecordingProducer(kafka_producer, self.history, f"writer {self._sent}")
+            self.send_wave(producer)
+            assert producer.flush(TIMEOUT_S) == 0
+
+    def judge(self) -> None:
+        """Read everything past the proxy, aborted records left out."""
+        settings = {
+            "bootstrap.servers": self.target.broker.bootstrap_servers,
+            "group.id": "judge",
+            "enable.partition.eof": True,
+        }
+        with fastkafka.Consumer(settings) as kafka_consumer:
+            judge = RecordingConsumer(kafka_consumer, self.history, "judge")
+            topic = self.target.topic
+            places = [fastkafka.TopicPartition(topic, p, 0) for p in range(PARTITIONS)]
+            judge.read_to_end(places, TIMEOUT_S)
+
+
+def produce(work: Work, strike: Strike) -> None:
+    """Waves of records before, during and after; every one of them arrives."""
+    # On by default with us only; without it a lost reply means a duplicate, by right.
+    settings = {**work.settings, "enable.idempotence": True}
+    producer = RecordingProducer(work.client.Producer(settings), work.history)
+
+    def go_on() -> None:
+        work.send_wave(producer)
+        producer.poll(0.02)
+
+    go_on()
+    assert producer.flush(TIMEOUT_S) == 0
+    strike.begin(go_on)
+    go_on()
+    assert producer.flush(TIMEOUT_S) == 0
+    strike.end()
+    go_on()
+    assert producer.flush(TIMEOUT_S) == 0
+    outcomes = {send.outcome for send in work.history.send_by_value.values()}
+    assert outcomes == {fastkafka.Outcome.DELIVERED}
+
+
+def consume(work: Work, strike: Strike) -> None:
+    """An assigned consumer reads on through it all, nothing left out, nothing twice."""
+    settings = {**work.settings, "group.id": "none", "fetch.wait.max.ms": 50}
+    kafka_consumer = work.client.Consumer(settings)
+    consumer = RecordingConsumer(kafka_consumer, work.history)
+    topic = work.target.topic
+    try:
+        work.write_undisturbed()
+        consumer.assign([work.client.TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
+        seen = read(consumer, WAVE)
+        strike.begin(lambda: consumer.poll(0.02))
+        work.write_undisturbed()
+        seen = read(consumer, 2 * WAVE - seen) + seen
+        strike.end()
+        work.write_undisturbed()
+        read(consumer, 3 * WAVE - seen)
+    finally:
+        kafka_consumer.close()
+
+
+def read(consumer: RecordingConsumer, count: int) -> int:
+    """Read at least `count` records; return how many came."""
+    deadline = time.monotonic() + TIMEOUT_S
+    seen = 0
+    while seen < count:
+        assert time.monotonic() < deadline, f"{seen} of {count} records in {TIMEOUT_S} s"
+        seen += sum(message.error() is None for message in consumer.consume(count, 0.1))
+    return seen
+
+
+def group(work: Work, strike: Strike) -> None:
+    """A member reads and commits; the next one goes on where it stopped, at the latest."""
+    settings = {
+        **work.settings,
+        "group.id": work.target.coordinated,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "session.timeout.ms": 6000,
+        "heartbeat.interval.ms": 200,
+    }
+    for member in range(2):
+        work.write_undisturbed()
+        kafka_consumer = work.client.Consumer(settings)
+        consumer = RecordingConsumer(kafka_consumer, work.history, f"member {member}")
+        consumer.subscribe([work.target.topic])
+        if member == 0:
+            strike.begin(lambda consumer=consumer: consumer.poll(0.02))
+        read_until_all_are_seen(work, consumer)
+        commit(kafka_consumer)
+        if member == 0:
+            strike.end()
+        kafka_consumer.close()
+
+
+def read_until_all_are_seen(work: Work, consumer: RecordingConsumer) -> None:
+    """Read until the group as a whole has had every record."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while values_read(work.history) < set(work.history.send_by_value):
+        assert time.monotonic() < deadline, "records are missing"
+        consumer.consume(WAVE, 0.1)
+
+
+def values_read(history: History) -> set[Any]:
+    return {
+        read.value for reader in history.readers.values() for run in reader.runs for read in run
+    }
+
+
+def commit(kafka_consumer: Any) -> None:
+    """Commit until it is done: the coordinator may be on its way elsewhere."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            kafka_consumer.commit(asynchronous=False)
+            return
+        except confluent_kafka.KafkaException as problem:
+            assert time.monotonic() < deadline, problem
+            kafka_consumer.poll(0.1)
+
+
+def transactions(work: Work, strike: Strike) -> None:
+    """Transactions one after the other, every third aborted; whole or not at all."""
+    settings = {**work.settings, "transactional.id": work.target.coordinated}
+    settings |= {"transaction.timeout.ms": 10_000}
+    kafka_producer = work.client.Producer(settings)
+    kafka_producer.init_transactions(TIMEOUT_S)
+    producer = RecordingProducer(kafka_producer, work.history)
+    for number in range(6):
+        transaction = producer.begin_transaction()
+        work.send_wave(producer)
+        if number == 2:
+            strike.begin(lambda: work.send_wave(producer))
+            work.send_wave(producer)
+        end_transaction(producer, abort=number % 3 == 0)
+        if number == 3:
+            strike.end()
+        assert transaction.outcome is not fastkafka.Outcome.UNKNOWN
+
+
+def end_transaction(producer: RecordingProducer, abort: bool) -> None:
+    """Commit or abort, as often as the client says that it may be tried again."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            if abort:
+                producer.abort_transaction(TIMEOUT_S)
+            else:
+                producer.commit_transaction(TIMEOUT_S)
+            return
+        except confluent_kafka.KafkaException as problem:
+            error = problem.args[0]
+            assert time.monotonic() < deadline, error
+            assert error.retriable() or error.txn_requires_abort(), error
+            abort = abort or error.txn_requires_abort()
+
+
+ROLES: dict[str, Callable[[Work, Strike], None]] = {
+    "produce": produce,
+    "consume": consume,
+    "group": group,
+    "transactions": transactions,
+}
