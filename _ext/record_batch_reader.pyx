@@ -24,9 +24,10 @@ from fastkafka._core.layout cimport (
     PARTITION_LEADER_EPOCH_AT, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORDS_COUNT_AT, RECORD_BATCH_HEADER_BYTES,
     RECORD_BYTES_MIN, TIMESTAMP_TYPE_BIT, TRANSACTIONAL_BIT,
 )
-from fastkafka._core.varint cimport get_varint, get_varlong
+from fastkafka._core.varint cimport get_near, get_varint, get_varlong, unzigzag_near
 
 cdef enum:
+    NEAR_BYTES = 13                       # of a record up to the length of its key: four numbers of three, and attributes
     DECOMPRESSED_BYTES_MAX = 134217728    # max.decompressed.batch.bytes, for callers that have no setting
 
 
@@ -137,6 +138,58 @@ cdef const char* _skip_headers(const char* p, const char* end, int64_t count) no
     return p
 
 
+cdef inline const char* _read_plain(const char* p, const char* end, const char* records, int64_t previous_delta,
+                                    int64_t last_offset_delta, RecordEntry* entry, int64_t* timestamp_delta) noexcept nogil:
+    """Read a record without headers whose numbers are small, which most are; NULL leaves it to who tells damage.
+
+    entry.offset gets the delta. Half the instructions of the whole way: nothing is bounded one by one.
+    """
+    cdef const char* record_end
+    cdef uint32_t length, time, offset, key, value
+    cdef int32_t key_bytes, value_bytes
+    if end - p < NEAR_BYTES:
+        return NULL
+    p = get_near(p, &length)
+    if p == NULL or length & 1 or <int64_t>(length >> 1) > end - p:
+        return NULL
+    record_end = p + (length >> 1)
+    p = get_near(p + 1, &time)
+    if p == NULL:
+        return NULL
+    p = get_near(p, &offset)
+    if p == NULL or offset & 1 or <int64_t>(offset >> 1) <= previous_delta or <int64_t>(offset >> 1) > last_offset_delta:
+        return NULL
+    p = get_near(p, &key)
+    if p == NULL:
+        return NULL
+    key_bytes = unzigzag_near(key)
+    entry.key_position = <int32_t>(p - records)
+    if key_bytes > 0:
+        if key_bytes > record_end - p:
+            return NULL
+        p += key_bytes
+    if key_bytes < -1 or end - p < 3:
+        return NULL
+    p = get_near(p, &value)
+    if p == NULL:
+        return NULL
+    value_bytes = unzigzag_near(value)
+    entry.value_position = <int32_t>(p - records)
+    if value_bytes > 0:
+        if value_bytes > record_end - p:
+            return NULL
+        p += value_bytes
+    if value_bytes < -1 or p != record_end - 1 or p[0] != 0:
+        return NULL
+    entry.offset = offset >> 1
+    entry.key_bytes = key_bytes
+    entry.value_bytes = value_bytes
+    entry.headers_position = <int32_t>(record_end - records)
+    entry.headers_count = 0
+    timestamp_delta[0] = unzigzag_near(time)
+    return record_end
+
+
 cdef int records_read(BatchHeader* header, const char* records, size_t bytes, RecordEntry* entries) noexcept nogil:
     """Check every record and write one entry for each; `entries` has room for header.records_count.
 
@@ -152,6 +205,15 @@ cdef int records_read(BatchHeader* header, const char* records, size_t bytes, Re
     cdef int64_t last_offset_delta = header.last_offset - header.base_offset
     cdef bint log_append_time = header.attributes & TIMESTAMP_TYPE_BIT
     while entry < entries_end:
+        record_end = _read_plain(p, end, records, previous_delta, last_offset_delta, entry, &timestamp_delta)
+        if record_end != NULL:
+            previous_delta = entry.offset
+            entry.offset += header.base_offset
+            entry.timestamp_ms = header.max_timestamp if log_append_time else <int64_t>(
+                <uint64_t>header.base_timestamp + <uint64_t>timestamp_delta)
+            p = record_end
+            entry += 1
+            continue
         p = get_varint(p, end, &length)
         if p == NULL or length < RECORD_BYTES_MIN - 1 or length > end - p:
             return BATCH_DAMAGED

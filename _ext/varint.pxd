@@ -38,8 +38,9 @@ cdef extern from * nogil:
     static inline const char* fk_get_signed(const char* p, const char* end, int64_t* out, int bits) {
         const uint8_t* b = (const uint8_t*)p;
         uint64_t v;
-        if (end - p >= 3) {                 /* nearly all numbers of a record take up to three bytes */
-            if (b[0] < 0x80) { *out = fk_unzigzag(b[0]); return p + 1; }
+        /* Nearly all numbers of a record take up to three bytes; its last one, the count of headers, has one left. */
+        if (p < end && b[0] < 0x80) { *out = fk_unzigzag(b[0]); return p + 1; }
+        if (end - p >= 3) {
             v = (b[0] & 0x7f) | (uint32_t)b[1] << 7;
             if (b[1] < 0x80) { *out = fk_unzigzag(v); return p + 2; }
             v = (v & 0x3fff) | (uint32_t)b[2] << 14;
@@ -49,6 +50,17 @@ cdef extern from * nogil:
         if (p != NULL) *out = fk_unzigzag(v);
         return p;
     }
+    /* Where three bytes are known to be readable: NULL for a number that takes more. */
+    static inline const char* fk_get_near(const char* p, uint32_t* out) {
+        const uint8_t* b = (const uint8_t*)p;
+        uint32_t v = b[0];
+        if (v < 0x80) { *out = v; return p + 1; }
+        v = (v & 0x7f) | (uint32_t)b[1] << 7;
+        if (b[1] < 0x80) { *out = v; return p + 2; }
+        if (b[2] < 0x80) { *out = (v & 0x3fff) | (uint32_t)b[2] << 14; return p + 3; }
+        return NULL;
+    }
+    #define fk_unzigzag_near(v) ((int32_t)((v) >> 1) ^ -(int32_t)((v) & 1))
     #define fk_varint_size(v) fk_unsigned_size(fk_zigzag(v))
     #define fk_put_varint(p, v) fk_put_unsigned((p), fk_zigzag(v))
     #define fk_get_varint(p, end, out) fk_get_signed((p), (end), (out), 32)
@@ -61,3 +73,5 @@ cdef extern from * nogil:
     const char* get_unsigned "fk_get_unsigned" (const char* p, const char* end, uint64_t* out, int bits)
     const char* get_varint "fk_get_varint" (const char* p, const char* end, int64_t* out)
     const char* get_varlong "fk_get_varlong" (const char* p, const char* end, int64_t* out)
+    const char* get_near "fk_get_near" (const char* p, uint32_t* out)       # still zigzag
+    int32_t unzigzag_near "fk_unzigzag_near" (uint32_t value)
