@@ -145,6 +145,8 @@ def group_body(asker: Asker, api: str, version: int) -> Body:
         del topic["topic_id"]
     if "txn" in api or "transactions" in api:
         return transaction_body(asker, api, version)
+    if api.startswith("consumer_group"):
+        return consumer_group_body(asker, api)
     if api == "join_group":
         member_id = join(asker, "joins")["member_id"]
         return join_body("joins", member_id)
@@ -174,6 +176,22 @@ def group_body(asker: Asker, api: str, version: int) -> Body:
         },
     }
     return bodies[api]
+
+
+def consumer_group_body(asker: Asker, api: str) -> Body:
+    """A request about a group of KIP-848 that succeeds."""
+    joins = {
+        "group_id": "new",
+        "member_id": "me",
+        "member_epoch": 0,
+        "rebalance_timeout_ms": 1000,
+        "subscribed_topic_names": ["logs"],
+        "topic_partitions": [],
+    }
+    if api == "consumer_group_heartbeat":
+        return joins
+    asker.ask("consumer_group_heartbeat", 1, joins)
+    return {"group_ids": ["new"]}
 
 
 def transaction_body(asker: Asker, api: str, version: int) -> Body:

@@ -11,6 +11,8 @@ from fastkafka.broker.handlers import (
     add_partitions_to_txn,
     alter_configs,
     api_versions,
+    consumer_group_describe,
+    consumer_group_heartbeat,
     create_acls,
     create_partitions,
     create_topics,
@@ -93,6 +95,8 @@ _REGISTERED: tuple[Handler, ...] = (
     describe_cluster.HANDLER,
     describe_transactions.HANDLER,
     list_transactions.HANDLER,
+    consumer_group_heartbeat.HANDLER,
+    consumer_group_describe.HANDLER,
     describe_producers.HANDLER,
     describe_topic_partitions.HANDLER,
 )
