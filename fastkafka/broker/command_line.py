@@ -12,6 +12,15 @@ from fastkafka.broker.server_properties import load_settings, parse_properties
 from fastkafka.broker.settings import SASL_MECHANISMS, SECURITY_PROTOCOLS, BrokerSettings
 from fastkafka.errors import ConfigError
 
+_EPILOG = """faults, each a --fault:
+  api=produce,topic=logs,error_code=NOT_LEADER_FOR_PARTITION,times=3
+  node=2,delay_ms=100        also disk_delay_ms, throttle_time_ms, drop_connection=before|after,
+                             drop_reply, duplicate_reply
+  do=kill_node,node=2,after_ms=5000
+  do=move_leader,topic=logs,partition=0,every_ms=2000
+  also do=restart_node, move_coordinator, hide_topic, show_topic, expire_producer_ids
+docs/broker.md says more."""
+
 
 class CommandLine(NamedTuple):
     """What a broker was told to do.
@@ -62,6 +71,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="A Kafka broker in one process, for the first steps, for tests and for demos.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,  # so that what was not said comes from the file
     )
     add = parser.add_argument
