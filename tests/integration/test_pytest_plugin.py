@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -182,3 +183,11 @@ def test_tests_with_a_topic_each_take_no_longer_than_they_may() -> None:
     """The short form of `make isolated-tests`, with room for a busy machine."""
     seconds_for_all = 30.0
     assert run_user_tests(100) < 3 * seconds_for_all * 100 / 1000
+
+
+def test_the_examples_of_the_manual_run(run: Run) -> None:
+    page = (ROOT / "docs" / "testing.md").read_text()
+    examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    count = sum(example.count("\ndef test_") + example.startswith("def") for example in examples)
+    assert count >= 6
+    run("import pytest\n" + "\n".join(examples)).assert_outcomes(passed=count)
