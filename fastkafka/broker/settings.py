@@ -49,6 +49,7 @@ class BrokerSettings:
     transaction_state_log_num_partitions: int = 50
     transaction_max_timeout_ms: int = 900_000
     transactional_id_expiration_ms: int = 604_800_000
+    transaction_partition_verification_enable: bool = True
     group_initial_rebalance_delay_ms: int = 0  # Kafka: 3000, which nobody who tests waits for
     group_min_session_timeout_ms: int = 6000
     group_max_session_timeout_ms: int = 1_800_000

@@ -23,7 +23,7 @@ Body = dict[str, Any]
 class Asker:
     """Asks a broker as a client would, through frames."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, **settings: Any) -> None:
         self.broker = Broker(
             BrokerSettings(
                 data_dir,
@@ -31,6 +31,7 @@ class Asker:
                 port=1234,
                 offsets_topic_num_partitions=2,
                 transaction_state_log_num_partitions=2,
+                **settings,
             )
         )
         self.dispatcher = Dispatcher(self.broker)

@@ -172,7 +172,8 @@ def fetch(asker: Asker, isolation_level: int, fetch_offset: int = 0) -> Body:
 
 @pytest.fixture
 def asker(tmp_path: Path) -> Iterator[Asker]:
-    asker = Asker(tmp_path)
+    # The producers of these tests have no coordinator that knows of them.
+    asker = Asker(tmp_path, transaction_partition_verification_enable=False)
     asker.broker.topics.create("logs", 1, {"segment.ms": str(FOREVER)})
     yield asker
     asker.broker.close()

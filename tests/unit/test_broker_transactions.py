@@ -18,7 +18,8 @@ from fastkafka.broker.settings import BrokerSettings
 from fastkafka.broker.transactions.transaction import PRODUCER_EPOCH_MAX, TransactionPartition
 from fastkafka.broker.transactions.transaction_coordinator import Producer
 from fastkafka.errors import KafkaError
-from tests.unit.broker_batches import build_batch
+from tests.unit.broker_asker import Asker
+from tests.unit.broker_batches import TRANSACTIONAL, build_batch
 from tests.unit.virtual_time import pass_ms, run
 
 LOGS = TransactionPartition("logs", 0)
@@ -54,7 +55,7 @@ class Transactions:
             producer_id=producer.producer_id,
             producer_epoch=producer.producer_epoch,
             base_sequence=sequence,
-            attributes=0x10,
+            attributes=TRANSACTIONAL,
         )
         self.broker.topics.by_name("logs").partition(0).append(batch)
 
@@ -237,6 +238,43 @@ def test_partition_that_was_not_added_is_not_part_of_it(transactions: Transactio
     check(producer, LOGS)
     transactions.coordinator.end(producer, True)
     assert code_of(check, producer, LOGS) == KafkaError.INVALID_TXN_STATE
+
+
+def test_batch_that_comes_after_the_end_is_refused(tmp_path: Path) -> None:
+    asker = Asker(tmp_path)
+    asker.broker.topics.create("logs", 1, {})
+    init = {"transactional_id": "mine", "transaction_timeout_ms": 1000}
+    owner = asker.ask("init_producer_id", 4, init)
+    producer = Producer("mine", owner["producer_id"], owner["producer_epoch"])
+
+    def produce(sequence: int, producer_epoch: int = 0) -> int:
+        batch = build_batch(
+            producer_id=producer.producer_id,
+            producer_epoch=producer_epoch,
+            base_sequence=sequence,
+            attributes=TRANSACTIONAL,
+        )
+        data = [{"index": 0, "records": bytes(batch)}]
+        topics = [{"name": "logs", "partition_data": data}]
+        body = {"transactional_id": "mine", "acks": -1, "topic_data": topics}
+        answer = asker.ask("produce", 9, body)
+        code: int = answer["responses"][0]["partition_responses"][0]["error_code"]
+        return code
+
+    async def add_and_end(commit: bool | None) -> None:
+        if commit is None:
+            asker.broker.transactions.add_partitions(producer, [LOGS])
+        else:
+            asker.broker.transactions.end(producer, commit)
+
+    assert produce(0) == KafkaError.INVALID_TXN_STATE
+    run(add_and_end(None))
+    assert produce(0) == KafkaError.NO_ERROR
+    assert produce(1) == KafkaError.NO_ERROR
+    run(add_and_end(False))
+    assert produce(2) == KafkaError.INVALID_TXN_STATE
+    assert produce(0, producer_epoch=7) == KafkaError.INVALID_PRODUCER_EPOCH
+    asker.broker.close()
 
 
 @on_loop

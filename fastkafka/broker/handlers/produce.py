@@ -16,6 +16,9 @@ from fastkafka.broker.leader_hints import current_leader, node_endpoints
 from fastkafka.broker.produce_request import TOPIC_IDS_SINCE, decode_produce
 from fastkafka.broker.record_batch import HEADER_BYTES, read_header
 from fastkafka.broker.refusal import NO_ERROR, Refusal
+from fastkafka.broker.transactions.fencing import fencing_code
+from fastkafka.broker.transactions.transaction import TransactionPartition
+from fastkafka.broker.transactions.transaction_coordinator import Producer
 from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
@@ -94,6 +97,7 @@ def _append(broker: Broker, request: Request, topic: Topic, data: dict[str, Any]
         partition.check_request(request)
         if request.body["acks"] == ACKS_ALL:
             _check_replicas(broker, partition)
+        _check_transaction(broker, request, partition, data["records"])
         appended = partition.append(data["records"])
     except Refusal as refusal:
         _log.info("produce to %s-%d: %s", topic.name, index, refusal)
@@ -105,6 +109,28 @@ def _append(broker: Broker, request: Request, topic: Topic, data: dict[str, Any]
         "log_append_time_ms": appended.log_append_time_ms,
         "log_start_offset": partition.log.log_start_offset,
     }
+
+
+def _check_transaction(
+    broker: Broker, request: Request, partition: Partition, records: memoryview
+) -> None:
+    """Refuse a batch that would open a transaction that its coordinator knows nothing of (KIP-890).
+
+    It may have been under way when the transaction ended; nobody would ever end it again.
+    """
+    transactional_id = request.body["transactional_id"]
+    if (
+        transactional_id is None
+        or len(records) < HEADER_BYTES
+        or not broker.settings.transaction_partition_verification_enable
+    ):
+        return
+    header = read_header(records)
+    if header.is_transactional and not partition.log.has_open_transaction(header.producer_id):
+        broker.transactions.check_partition(
+            Producer(transactional_id, header.producer_id, header.producer_epoch),
+            TransactionPartition(partition.topic_name, partition.index),
+        )
 
 
 def _check_replicas(broker: Broker, partition: Partition) -> None:
@@ -123,7 +149,7 @@ def _check_replicas(broker: Broker, partition: Partition) -> None:
 def _refused(request: Request, index: int, refusal: Refusal | None) -> Body:
     return {
         "index": index,
-        "error_code": refusal.code if refusal else KafkaError.UNKNOWN,
+        "error_code": fencing_code(refusal.code, is_known=False) if refusal else KafkaError.UNKNOWN,
         "base_offset": -1,
         "log_append_time_ms": -1,
         "log_start_offset": -1,
