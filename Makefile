@@ -9,7 +9,7 @@ ROOMS := $(wildcard _ext/*.pyx _ext/*.pxd)
 PYTEST := PYTHONPATH=. $(PY) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test quick one lint format types gen gen-check interop kill-broker bench micro compare isolated-tests fuzz asan matrix chroot ci clean
+.PHONY: help setup build test quick one lint format types gen gen-check interop kill-broker bench micro compare compare-brokers isolated-tests fuzz asan matrix chroot ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -77,6 +77,9 @@ isolated-tests: build ## 1000 tests, each with a topic and clients of its own, i
 
 fuzz: build      ## two million mutated requests for the embedded broker, with progress
 	@FASTKAFKA_FUZZ=500 $(PYTEST) -s tests/fuzz/test_broker_fuzz.py
+
+compare-brokers: build ## throughput of the embedded broker against Apache Kafka, with 1 MB batches
+	@PYTHONPATH=. $(PY) benchmarks/compare_brokers.py
 
 asan: $(STAMP)   ## unit, protocol and integration tests with address and undefined-behaviour sanitisers
 	@VENV=$(VENV) bash tools/asan.sh

@@ -322,6 +322,10 @@ class KafkaCluster:
         """Return the client port of a node."""
         return self._members[index].port
 
+    def process_id(self, index: int) -> int:
+        """Return the process id of a node."""
+        return self._process(index).pid
+
     def create_topic(
         self,
         topic: str,
