@@ -33,7 +33,7 @@ class Leadership:
         """
         if not self._nodes.by_id(node_id).is_alive:
             raise Refusal(KafkaError.BROKER_NOT_AVAILABLE, f"node {node_id} is not alive")
-        self._topics.set_leader(partition, node_id)
+        self._topics.set_leaders([(partition, node_id)])
 
     def node_died(self, node: Node) -> None:
         """Give what the node led to the next replica that is alive, or to nobody."""
@@ -46,12 +46,15 @@ class Leadership:
         self._elect(lambda partition: partition.leader_id == NO_NODE_ID)
 
     def _elect(self, concerns: Callable[[Partition], bool]) -> None:
-        for topic in self._topics:
-            for partition in topic.partitions:
-                if concerns(partition):
-                    leader_id = self._nodes.first_alive(partition.replica_ids)
-                    if leader_id != partition.leader_id:
-                        self._topics.set_leader(partition, leader_id)
+        elected = [
+            (partition, self._nodes.first_alive(partition.replica_ids))
+            for topic in self._topics
+            for partition in topic.partitions
+            if concerns(partition)
+        ]
+        changes = [row for row in elected if row[0].leader_id != row[1]]
+        if changes:
+            self._topics.set_leaders(changes)
 
     # ---- coordinators
 

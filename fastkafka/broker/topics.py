@@ -339,27 +339,29 @@ class Topics:
                 f"records of {partition.log.folder.name} could not be deleted: {error}",
             ) from error
 
-    def set_leader(self, partition: Partition, leader_id: int) -> None:
-        """Give a partition another leader, -1 for none, and the next leader epoch.
+    def set_leaders(self, leaders: Sequence[tuple[Partition, int]]) -> None:
+        """Give partitions other leaders, -1 for none, and their next leader epochs.
 
-        A leader that was no replica becomes one. Raises: Refusal KAFKA_STORAGE_ERROR
+        A leader that was no replica becomes one. The catalogue is written once for all of them.
+        Raises: Refusal KAFKA_STORAGE_ERROR; no leader has changed then
         """
-        row = self._catalogue.topics[partition.topic_name]
-        index = partition.index
-        if leader_id >= 0 and leader_id not in partition.replica_ids:
-            partition.replica_ids.append(leader_id)
-        row.leader_epochs[index] += 1
+        rows = [self._catalogue.topics[partition.topic_name] for partition, _ in leaders]
+        for row, (partition, leader_id) in zip(rows, leaders, strict=True):
+            row.leader_epochs[partition.index] += 1
+            if leader_id >= 0 and leader_id not in partition.replica_ids:
+                partition.replica_ids.append(leader_id)
         try:
             self._catalogue.save(self._syncs)
         except OSError as error:
-            row.leader_epochs[index] -= 1
+            for row, (partition, _) in zip(rows, leaders, strict=True):
+                row.leader_epochs[partition.index] -= 1
             raise Refusal(
-                KafkaError.KAFKA_STORAGE_ERROR,
-                f"the leader of {row.name}-{index} could not be changed: {error}",
+                KafkaError.KAFKA_STORAGE_ERROR, f"leaders could not be changed: {error}"
             ) from error
-        partition.log.begin_leader_epoch(row.leader_epochs[index])
-        partition.leader_id = leader_id
-        partition.waiters.wake_all()
+        for row, (partition, leader_id) in zip(rows, leaders, strict=True):
+            partition.log.begin_leader_epoch(row.leader_epochs[partition.index])
+            partition.leader_id = leader_id
+            partition.waiters.wake_all()
 
     def close(self) -> None:
         """Close all logs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from fastkafka import protocol
+from fastkafka.broker import catalogue
 from fastkafka.broker.broker import Broker
 from fastkafka.broker.dispatcher import Dispatcher
 from fastkafka.broker.refusal import Refusal
@@ -212,6 +214,25 @@ def test_a_dead_node_leaves_metadata_and_its_replicas_take_over(three: ThreeNode
     leadership.node_returned(dead)
     assert alone.leader_id == dead.node_id
     assert alone.log.leader_epoch == 2
+
+
+def test_a_leader_that_cannot_be_written_down_does_not_change(
+    three: ThreeNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (partition,) = three.broker.topics.create("logs", 1, {}).partitions
+    old_id = partition.leader_id
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(catalogue, "replace_file", fail)
+        with pytest.raises(Refusal) as caught:
+            three.broker.leadership.move_leader(partition, old_id % 3 + 1)
+    assert caught.value.code == KafkaError.KAFKA_STORAGE_ERROR
+    assert (partition.leader_id, partition.log.leader_epoch) == (old_id, 0)
+    three.broker.leadership.move_leader(partition, old_id % 3 + 1)
+    assert (partition.leader_id, partition.log.leader_epoch) == (old_id % 3 + 1, 1)
 
 
 def test_a_moved_coordinator_is_found_where_it_is(three: ThreeNodes) -> None:
