@@ -1,0 +1,124 @@
+"""Groups of foreign clients on the embedded broker: shared work, commits, members that leave."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import pytest
+
+from fastkafka import Producer
+from fastkafka.admin import AdminClient
+from fastkafka.broker import EmbeddedBroker
+from fastkafka.types import NewTopic
+from tests.interop.group_members import (
+    TIMEOUT_S,
+    AioMember,
+    ConfluentMember,
+    KafkaPythonMember,
+    Member,
+)
+
+PARTITIONS = 4
+ForeignClient = Callable[[str], ModuleType]
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker(brokers=3, default_replication_factor=3) as broker:
+        yield broker
+        assert "Traceback" not in broker.log_text()
+
+
+@pytest.fixture
+def topic(broker: EmbeddedBroker) -> str:
+    topic = f"shared-{uuid.uuid4().hex}"
+    with AdminClient({"bootstrap.servers": broker.bootstrap_servers}) as admin:
+        admin.create_topics([NewTopic(topic, PARTITIONS)])[topic].result(TIMEOUT_S)
+    return topic
+
+
+class Group:
+    """A group of one kind of client on one topic."""
+
+    def __init__(self, make: Callable[[], Member]) -> None:
+        self._make = make
+        self.members: list[Member] = []
+
+    def join(self) -> Member:
+        """Make one more member."""
+        self.members.append(self._make())
+        return self.members[-1]
+
+    def leave(self, member: Member) -> None:
+        """Let a member go."""
+        self.members.remove(member)
+        member.close()
+
+
+@pytest.fixture(params=["confluent", "confluent KIP-848", "kafka-python", "aiokafka"])
+def group(
+    request: pytest.FixtureRequest,
+    foreign_client: ForeignClient,
+    broker: EmbeddedBroker,
+    topic: str,
+) -> Iterator[Group]:
+    place = (broker.bootstrap_servers, f"group-{topic}", topic)
+
+    def make() -> Member:
+        if request.param == "kafka-python":
+            return KafkaPythonMember(foreign_client("kafka"), *place)
+        if request.param == "aiokafka":
+            return AioMember(foreign_client("aiokafka"), *place)
+        protocol = "consumer" if "848" in request.param else "classic"
+        return ConfluentMember(foreign_client("confluent_kafka"), *place, protocol)
+
+    group = Group(make)
+    yield group
+    for member in list(group.members):
+        group.leave(member)
+
+
+def send(broker: EmbeddedBroker, topic: str, values: range) -> None:
+    with Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
+        for number in values:
+            producer.produce(topic, b"%d" % number, partition=number % PARTITIONS)
+        assert producer.flush(TIMEOUT_S) == 0
+
+
+def poll_until(members: list[Member], is_done: Callable[[list[int]], bool]) -> list[int]:
+    """Poll all members in turn; return the values that came."""
+    deadline = time.monotonic() + TIMEOUT_S
+    seen: list[int] = []
+    while not is_done(seen):
+        assert time.monotonic() < deadline, [member.assignment() for member in members]
+        for member in members:
+            seen += [int(value) for _, value in member.poll()]
+    return seen
+
+
+def test_members_share_the_partitions_and_one_goes_on_alone(
+    group: Group, broker: EmbeddedBroker, topic: str
+) -> None:
+    first, second = group.join(), group.join()
+
+    def is_shared(_: list[int]) -> bool:
+        mine, theirs = first.assignment(), second.assignment()
+        return len(mine) == len(theirs) == 2 and mine | theirs == set(range(PARTITIONS))
+
+    assert poll_until([first, second], is_shared) == []
+    send(broker, topic, range(400))
+    seen = poll_until([first, second], lambda seen: len(seen) >= 400)
+    assert sorted(seen) == list(range(400))
+    first.commit()
+    second.commit()
+
+    group.leave(first)
+    seen = poll_until([second], lambda _: second.assignment() == set(range(PARTITIONS)))
+    send(broker, topic, range(400, 500))
+    seen += poll_until([second], lambda seen: len(seen) >= 100)
+    assert sorted(seen) == list(range(400, 500))
