@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import sys
 from typing import Any
 
 import pytest
@@ -131,3 +132,37 @@ def test_what_a_message_holds_is_let_go_with_it() -> None:
         assert Held.alive == 3
         del message
         assert Held.alive == 0
+
+
+class Marked(Message):
+    """A subclass: with a __dict__, which the garbage collector tracks."""
+
+
+@pytest.mark.parametrize("kind", [Message, Marked])
+def test_memory_of_messages_is_used_again_and_nothing_of_the_last_one_is_left(
+    kind: type[Message],
+) -> None:
+    held = object()
+    before = sys.getrefcount(held)
+    for _ in range(3):  # more at once than the free list keeps
+        messages = [kind(key=held, value=held, error=held) for _ in range(25_000)]
+        assert sys.getrefcount(held) == before + 3 * 25_000
+        del messages
+        assert sys.getrefcount(held) == before
+    blank = kind()
+    assert [blank.key(), blank.value(), blank.error(), blank.topic()] == [None] * 4
+
+
+def test_a_subclass_keeps_its_own_attributes_and_gives_them_back() -> None:
+    held = object()
+    before = sys.getrefcount(held)
+    marked = Marked("t", value=b"v")
+    marked.mark = held  # type: ignore[attr-defined]
+    assert (marked.topic(), marked.value()) == ("t", b"v")
+    del marked
+    assert sys.getrefcount(held) == before
+
+
+def test_a_message_that_was_never_initialised_says_nothing() -> None:
+    message = Message.__new__(Message)
+    assert (message.topic(), message.offset(), message.value(), message.latency()) == (None,) * 4
