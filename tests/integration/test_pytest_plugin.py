@@ -179,6 +179,7 @@ def test_pytest_finds_the_plugin_of_an_installed_package() -> None:
     assert callable(importlib.import_module(module_name).pytest_addoption)
 
 
+@pytest.mark.resident
 def test_tests_with_a_topic_each_take_no_longer_than_they_may() -> None:
     """The short form of `make isolated-tests`, with room for a busy machine."""
     seconds_for_all = 30.0
