@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_CONFIG = {"cleanup.policy": "compact", "segment.bytes": "104857600"}
+# Kafka has segments of 100 MB: what is not compacted yet is read at each start, and takes time.
+_CONFIG = {"cleanup.policy": "compact", "segment.bytes": "4194304"}
 _READ_BYTES = 1024 * 1024
 _RECORDS_BYTES_MAX = 64 * 1024 * 1024
 _COMMIT_MARKER = 1  # ControlRecordType.java

@@ -56,12 +56,12 @@ class BrokerServer:
             _raise_file_limit()
             self._broker = broker = Broker(settings)
             on_failure.pop_all()
+        broker.begin()
         dispatcher = Dispatcher(broker)
         for node, node_socket in zip(broker.nodes, bound, strict=True):
             listener = Listener(node, dispatcher, settings.socket_request_max_bytes, ssl_context)
             self._listeners[node.node_id] = listener
             await listener.open(node_socket)
-        self._broker.begin()
         self._schedule_upkeep()
 
     async def stop(self) -> None:

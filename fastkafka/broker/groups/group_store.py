@@ -11,7 +11,6 @@ from typing import Any
 
 from fastkafka.broker.coordinator_log import (
     CoordinatorLog,
-    StateBatch,
     StateRecord,
     TransactionalProducer,
     storage_refusal,
@@ -32,6 +31,8 @@ from fastkafka.errors import KafkaError, ProtocolError
 _log = logging.getLogger(__name__)
 
 TOPIC = "__consumer_offsets"
+
+_OFFSET_KEY = state_tables.OFFSET_COMMIT.number.to_bytes(2, "big")
 
 Group = ClassicGroup | ConsumerGroup
 
@@ -148,29 +149,47 @@ class GroupStore:
     # ---- reading again
 
     def load(self) -> None:
-        """Read the log: what is there afterwards is what was answered before."""
+        """Read the log: what is there afterwards is what was answered before.
+
+        Most records are commits that later ones replace: only the last of each key is decoded,
+        unless transactions are about, for which the order counts.
+        """
+        last_commits: dict[bytes, StateRecord] = {}
         for slot, batch in self.log.replay():
+            if batch.is_transactional:
+                self._replay_all(slot, list(last_commits.values()))
+                last_commits.clear()
             if batch.committed is not None:
                 self.offsets.end_transaction(slot, batch.producer_id, batch.committed)
+            elif batch.is_transactional:
+                self._replay_all(slot, batch.records, batch.producer_id)
+            else:
+                others = [one for one in batch.records if not one.key.startswith(_OFFSET_KEY)]
+                last_commits.update(
+                    (one.key, one) for one in batch.records if one.key.startswith(_OFFSET_KEY)
+                )
+                self._replay_all(slot, others)
+        self._replay_all(-1, list(last_commits.values()))
+
+    def _replay_all(
+        self, slot: int, records: Sequence[StateRecord], producer_id: int | None = None
+    ) -> None:
+        for record in records:
+            try:
+                change = decode_state(state_tables.KINDS, record)
+            except ProtocolError as error:
+                _log.error("a record of %s is passed over: %s", TOPIC, error)
                 continue
-            for record in batch.records:
-                try:
-                    change = decode_state(state_tables.KINDS, record)
-                except ProtocolError as error:
-                    _log.error("a record of %s-%d is passed over: %s", TOPIC, slot, error)
-                    continue
-                if change is not None:
-                    self._replay(slot, batch, change)
+            if change is None:
+                continue
+            if change.kind is state_tables.OFFSET_COMMIT:
+                self._replay_offset(slot, producer_id, change)
+            elif change.kind is state_tables.CLASSIC_GROUP:
+                self._replay_classic(change.key["group"], change.value)
+            else:
+                self._replay_consumer(change.key["group_id"], change)
 
-    def _replay(self, slot: int, batch: StateBatch, change: StateChange) -> None:
-        if change.kind is state_tables.OFFSET_COMMIT:
-            self._replay_offset(slot, batch, change)
-        elif change.kind is state_tables.CLASSIC_GROUP:
-            self._replay_classic(change.key["group"], change.value)
-        else:
-            self._replay_consumer(change.key["group_id"], change)
-
-    def _replay_offset(self, slot: int, batch: StateBatch, change: StateChange) -> None:
+    def _replay_offset(self, slot: int, producer_id: int | None, change: StateChange) -> None:
         group_id = change.key["group"]
         partition = TopicPartition(change.key["topic"], change.key["partition"])
         if change.value is None:
@@ -183,8 +202,8 @@ class GroupStore:
             change.value["commit_timestamp"],
             change.value["topic_id"],
         )
-        if batch.is_transactional:
-            self.offsets.put_pending(slot, batch.producer_id, group_id, partition, committed)
+        if producer_id is not None:
+            self.offsets.put_pending(slot, producer_id, group_id, partition, committed)
         else:
             self.offsets.put(group_id, partition, committed)
 
