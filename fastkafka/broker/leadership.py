@@ -63,14 +63,17 @@ class Leadership:
         return slot_of(key, self._coordinator_partitions)
 
     def coordinator_of(self, key: str) -> Node | None:
-        """Return the node that coordinates a group or transactional id; None: nobody is alive."""
-        alive = self._nodes.alive
-        if not alive:
-            return None
-        moved = self._moved_coordinators.get(key)
-        if moved is not None and self._nodes.by_id(moved).is_alive:
-            return self._nodes.by_id(moved)
-        return alive[self.coordinator_slot(key) % len(alive)]
+        """Return the node that coordinates a group or transactional id; None: nobody is alive.
+
+        What a dead node had goes to the next one that is alive; nothing else moves.
+        """
+        nodes = list(self._nodes)
+        first = self.coordinator_slot(key) % len(nodes)
+        candidates = nodes[first:] + nodes[:first]
+        moved_to = self._moved_coordinators.get(key)
+        if moved_to is not None:
+            candidates.insert(0, self._nodes.by_id(moved_to))
+        return next((node for node in candidates if node.is_alive), None)
 
     def move_coordinator(self, key: str, node_id: int) -> None:
         """Make `node_id` coordinate `key` from now on; raises Refusal BROKER_ID_NOT_REGISTERED."""

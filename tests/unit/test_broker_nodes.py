@@ -235,6 +235,21 @@ def test_a_leader_that_cannot_be_written_down_does_not_change(
     assert (partition.leader_id, partition.log.leader_epoch) == (old_id % 3 + 1, 1)
 
 
+def test_only_what_a_dead_node_coordinated_moves(three: ThreeNodes) -> None:
+    leadership = three.broker.leadership
+    groups = [f"group-{number}" for number in range(30)]
+    before = {group: leadership.coordinator_of(group) for group in groups}
+    dead = three.broker.nodes.by_id(2)
+    leadership.node_died(dead)
+    after = {group: leadership.coordinator_of(group) for group in groups}
+    assert {group for group in groups if before[group] is not after[group]} == {
+        group for group in groups if before[group] is dead
+    }
+    for node_id in (1, 3):
+        leadership.node_died(three.broker.nodes.by_id(node_id))
+    assert leadership.coordinator_of("group-1") is None
+
+
 def test_a_moved_coordinator_is_found_where_it_is(three: ThreeNodes) -> None:
     leadership = three.broker.leadership
     before = leadership.coordinator_of("group")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,35 @@ def test_scram_takes_the_nonce_as_old_librdkafka_repeats_it() -> None:
     nonce = server_first.decode().split(",")[0].removeprefix("r=")
     final = client.final(server_first, nonce=f"clientnonce{nonce}")
     assert client.is_server(exchange.respond(final))
+
+
+@pytest.mark.parametrize("mechanism", SASL_MECHANISMS)
+def test_mutated_messages_are_refused_and_nothing_else(mechanism: str) -> None:
+    """Whatever bytes come, an exchange ends as failed, goes on, or has the right user."""
+    draw = random.Random(mechanism)
+    server = SaslServer(SASL_MECHANISMS, USERS)
+    for _ in range(300):
+        exchange = server.begin(mechanism)
+        assert exchange is not None
+        client = ScramClient(mechanism, "bob", "builder") if mechanism != "PLAIN" else None
+        first = client.first() if client else b"\0bob\0builder"
+        try:
+            answer = exchange.respond(mutated(draw, first))
+            if client:
+                exchange.respond(mutated(draw, client.final(answer)))
+        except AuthenticationFailed:
+            assert exchange.user is None
+        else:
+            assert exchange.user in (None, "bob")
+
+
+def mutated(draw: random.Random, message: bytes) -> bytes:
+    """The message, or one with some bytes changed, cut or put in."""
+    changed = bytearray(message)
+    for _ in range(draw.choice((0, 0, 1, 3))):
+        at = draw.randrange(len(changed) + 1)
+        changed[at : at + draw.randrange(3)] = draw.randbytes(draw.randrange(3))
+    return bytes(changed)
 
 
 def test_a_mechanism_that_is_not_enabled_is_not_begun() -> None:
