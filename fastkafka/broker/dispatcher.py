@@ -28,7 +28,14 @@ _HEADER_BYTES_MAX = 8 + 2 + 32767  # with the longest client id; the rest need n
 
 # Their handlers tell topics apart; other requests are refused as a whole.
 _TOPIC_ERROR_APIS = frozenset(
-    ("produce", "fetch", "list_offsets", "offset_for_leader_epoch", "metadata")
+    (
+        "produce",
+        "fetch",
+        "list_offsets",
+        "offset_for_leader_epoch",
+        "metadata",
+        "describe_topic_partitions",
+    )
 )
 
 _KEYS_BEFORE_AUTHENTICATION = frozenset(

@@ -157,13 +157,15 @@ def test_an_error_of_one_topic_leaves_the_others_alone(
 
 
 def test_metadata_tells_the_error_of_one_topic(asker: Asker) -> None:
-    fault = Fault(api="metadata", topic="logs", error_code=KafkaError.LEADER_NOT_AVAILABLE)
+    fault = Fault(topic="logs", error_code=KafkaError.LEADER_NOT_AVAILABLE)
     asker.broker.faults.add(fault)
-    answer = asker.ask("metadata", 9, {"topics": [{"name": "logs"}, {"name": "other"}]})
-    assert [(row["name"], row["error_code"]) for row in answer["topics"]] == [
-        ("logs", KafkaError.LEADER_NOT_AVAILABLE),
-        ("other", 0),
-    ]
+    asked = {"topics": [{"name": "logs"}, {"name": "other"}]}
+    for api, version in (("metadata", 9), ("describe_topic_partitions", 0)):
+        answer = asker.ask(api, version, asked)
+        assert [(row["name"], row["error_code"]) for row in answer["topics"]] == [
+            ("logs", KafkaError.LEADER_NOT_AVAILABLE),
+            ("other", 0),
+        ]
 
 
 def test_a_fault_of_a_topic_hits_a_fetch_session_that_reads_it(asker: Asker) -> None:
@@ -244,6 +246,10 @@ def test_a_hidden_topic_is_not_in_metadata_and_comes_back(asker: Asker) -> None:
     assert by_name["topics"][0]["error_code"] == KafkaError.UNKNOWN_TOPIC_OR_PART
     by_id = asker.ask("metadata", 12, {"topics": [{"topic_id": topic_id, "name": None}]})
     assert by_id["topics"][0]["error_code"] == KafkaError.UNKNOWN_TOPIC_ID
+    described = asker.ask("describe_topic_partitions", 0, {"topics": [{"name": "logs"}]})
+    assert described["topics"][0]["error_code"] == KafkaError.UNKNOWN_TOPIC_OR_PART
+    every = asker.ask("describe_topic_partitions", 0, {"topics": []})
+    assert [row["name"] for row in every["topics"]] == ["other"]
     everything = asker.ask("metadata", 9, {"topics": None})
     assert [row["name"] for row in everything["topics"]] == ["other"]
     assert codes(asker.ask("produce", 9, produce_body("logs"))) == [0]

@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastkafka.broker.answers import Body, Handler
-from fastkafka.broker.handlers.metadata import describe_partition
+from fastkafka.broker.handlers.metadata import (
+    TOPIC_AUTHORIZED_OPERATIONS_ALL,
+    describe_partition,
+)
 from fastkafka.broker.refusal import NO_ERROR
 from fastkafka.broker.topics import NO_TOPIC_ID
 from fastkafka.errors import KafkaError
@@ -29,12 +32,13 @@ def handle(broker: Broker, request: Request) -> Body:
     if body["cursor"] is not None:
         first_name, first_index = body["cursor"]["topic_name"], body["cursor"]["partition_index"]
     topics: list[Body] = []
-    for name in sorted(names or {topic.name for topic in broker.topics}):
+    hidden_topics = broker.faults.hidden_topics
+    for name in sorted(names or {topic.name for topic in broker.topics} - hidden_topics):
         if name < first_name:
             continue
         if left == 0:
             return {"topics": topics, "next_cursor": {"topic_name": name, "partition_index": 0}}
-        if name not in broker.topics:
+        if name not in broker.topics or name in hidden_topics:
             topics.append(_refused(name, KafkaError.UNKNOWN_TOPIC_OR_PART))
             continue
         topic = broker.topics.by_name(name)
@@ -47,6 +51,7 @@ def handle(broker: Broker, request: Request) -> Body:
                 "name": name,
                 "topic_id": topic.topic_id,
                 "is_internal": topic.is_internal,
+                "topic_authorized_operations": TOPIC_AUTHORIZED_OPERATIONS_ALL,
                 "partitions": [
                     {
                         **describe_partition(broker, partition),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TOPICS_BY_ID_SINCE = 12
 # What may be done to a topic, a bit for each AclOperation: everything, without an authorizer.
-_TOPIC_AUTHORIZED_OPERATIONS_ALL = 0b1101_1111_1000
+TOPIC_AUTHORIZED_OPERATIONS_ALL = 0b1101_1111_1000
 
 
 def handle(broker: Broker, request: Request) -> Body:
@@ -86,7 +86,7 @@ def _describe(broker: Broker, request: Request, topic: Topic) -> Body:
         "is_internal": topic.is_internal,
         "partitions": [describe_partition(broker, partition) for partition in topic.partitions],
         **(
-            {"topic_authorized_operations": _TOPIC_AUTHORIZED_OPERATIONS_ALL}
+            {"topic_authorized_operations": TOPIC_AUTHORIZED_OPERATIONS_ALL}
             if request.body["include_topic_authorized_operations"]
             else {}
         ),
