@@ -239,15 +239,14 @@ class LogSegment:
                 return found
         return None
 
-    def first_batch_from_timestamp(self, timestamp: int) -> bytes | None:
-        """Return the first batch with a record at `timestamp` or later."""
+    def batches_from_timestamp(self, timestamp: int) -> Iterator[bytes]:
+        """Read the batches with a record at `timestamp` or later, one by one."""
         if self.max_timestamp < timestamp:
-            return None
+            return
         position = self._index.position_for_offset(self._time_index.offset_before(timestamp))
         for found in self._scan(position, self.size_bytes):
             if found.header.max_timestamp >= timestamp:
-                return self.read_batch(found)
-        return None
+                yield self.read_batch(found)
 
     def batches(self) -> Iterator[FoundBatch]:
         """Walk all batches."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +63,9 @@ class TimestampAndOffset(NamedTuple):
 
     timestamp: int
     offset: int
+
+
+NOT_FOUND = TimestampAndOffset(NO_TIMESTAMP, -1)
 
 
 class PartitionLog:
@@ -239,12 +243,15 @@ class PartitionLog:
             segment.append(prefix, batch[: header.size_bytes], header, base_offset, sync)
             self._unsynced_records = 0 if sync else unsynced_records
         except OSError as error:
-            _log.error("%s: a batch could not be written: %s", self.folder, error)
-            raise Refusal(
-                KafkaError.KAFKA_STORAGE_ERROR,
-                f"the log of {self.folder.name} could not be written: {error.strerror}",
-            ) from error
+            raise self._storage_refusal("written", error) from error
         return base_offset
+
+    def _storage_refusal(self, done: str, error: OSError) -> Refusal:
+        _log.error("%s: could not be %s: %s", self.folder, done, error)
+        return Refusal(
+            KafkaError.KAFKA_STORAGE_ERROR,
+            f"the log of {self.folder.name} could not be {done}: {error.strerror}",
+        )
 
     @property
     def _syncs(self) -> bool:
@@ -303,11 +310,7 @@ class PartitionLog:
                 if batches is not None:
                     return batches
         except OSError as error:
-            _log.error("%s: cannot be read: %s", self.folder, error)
-            raise Refusal(
-                KafkaError.KAFKA_STORAGE_ERROR,
-                f"the log of {self.folder.name} could not be read: {error.strerror}",
-            ) from error
+            raise self._storage_refusal("read", error) from error
         return None
 
     def has_open_transaction(self, producer_id: int) -> bool:
@@ -326,22 +329,29 @@ class PartitionLog:
         return max(found - 1, 0)
 
     def offset_for_timestamp(self, timestamp: int) -> TimestampAndOffset:
-        """Find the first record at `timestamp` or later."""
-        for segment in self._segments:
-            batch = segment.first_batch_from_timestamp(timestamp)
-            if batch is not None:
-                record = first_record_from(batch, timestamp)
-                return TimestampAndOffset(record.timestamp, record.offset)
-        return TimestampAndOffset(NO_TIMESTAMP, -1)
+        """Find the first record at `timestamp` or later; raises Refusal KAFKA_STORAGE_ERROR."""
+        return self._find_by_time(self._segments, timestamp)
 
     def offset_of_max_timestamp(self) -> TimestampAndOffset:
-        """Find the record with the largest timestamp, the first of them if there are several."""
-        segment = max(self._segments, key=lambda segment: segment.max_timestamp)
-        batch = segment.first_batch_from_timestamp(max(segment.max_timestamp, 0))
-        if batch is None:
-            return TimestampAndOffset(NO_TIMESTAMP, -1)
-        record = first_record_from(batch, segment.max_timestamp)
-        return TimestampAndOffset(record.timestamp, record.offset)
+        """Find the record with the largest timestamp, the first of them if there are several.
+
+        Raises: Refusal KAFKA_STORAGE_ERROR
+        """
+        newest = max(self._segments, key=lambda segment: segment.max_timestamp)
+        if newest.max_timestamp == NO_TIMESTAMP:
+            return NOT_FOUND
+        return self._find_by_time([newest], newest.max_timestamp)
+
+    def _find_by_time(self, segments: Sequence[LogSegment], timestamp: int) -> TimestampAndOffset:
+        try:
+            for segment in segments:
+                for batch in segment.batches_from_timestamp(timestamp):
+                    found = first_record_from(batch, timestamp, self.log_start_offset)
+                    if found is not None:
+                        return TimestampAndOffset(found.timestamp, found.offset)
+        except OSError as error:
+            raise self._storage_refusal("read", error) from error
+        return NOT_FOUND
 
     def end_offset_for_epoch(self, leader_epoch: int) -> tuple[int, int]:
         """Return the largest epoch up to `leader_epoch` and the offset where it ended."""

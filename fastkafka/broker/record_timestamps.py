@@ -22,20 +22,22 @@ class RecordPlace(NamedTuple):
     offset: int
 
 
-def first_record_from(batch: bytes, timestamp: int) -> RecordPlace:
-    """Return the first record of a batch whose timestamp is `timestamp` or later."""
+def first_record_from(batch: bytes, timestamp: int, from_offset: int) -> RecordPlace | None:
+    """Return the first record at `timestamp` or later and at `from_offset` or later, if any."""
     header = read_header(batch)
+    if header.last_offset < from_offset:
+        return None
+    first_offset = max(header.base_offset, from_offset)
     if header.has_append_time:
-        return RecordPlace(header.max_timestamp, header.base_offset)
+        return RecordPlace(header.max_timestamp, first_offset)
     # Imported on first use: most brokers in tests never search by time.
     from fastkafka._core.record_batch_reader import read_batches
 
-    first = RecordPlace(header.base_timestamp, header.base_offset)
     try:
         (read,) = read_batches(batch, False, _RECORDS_BYTES_MAX)
     except CorruptBatch:
-        return first
+        return RecordPlace(header.base_timestamp, first_offset)
     for offset, record_timestamp, *_ in read["records"]:
-        if record_timestamp >= timestamp:
+        if record_timestamp >= timestamp and offset >= from_offset:
             return RecordPlace(record_timestamp, offset)
-    return first
+    return None

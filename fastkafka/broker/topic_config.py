@@ -101,6 +101,8 @@ PROPERTIES: dict[str, Property] = {
         INT, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX, lambda settings: settings.segment_bytes
     ),
     "segment.ms": _constant(LONG, 1, WEEK_MS),
+    # Replicas share one log, so whichever leads has all of it.
+    "unclean.leader.election.enable": _one_of(BOOLEAN, "false", "true"),
 }
 
 

@@ -7,7 +7,7 @@ import os
 import resource
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -404,3 +404,35 @@ def test_deleted_records_are_out_of_range_and_their_segments_go(tmp_path: Path) 
     log.delete_records(6)
     assert (log.log_start_offset, log.log_end_offset, log.size_bytes) == (6, 6, 0)
     log.close()
+
+
+def test_searches_by_time_skip_deleted_records(tmp_path: Path) -> None:
+    log = PartitionLog(tmp_path, LogConfig())
+    log.append(build_batch([b"a", b"b", b"c"], timestamps=[50, 10, 20]))
+    log.append(build_batch([b"d"], timestamps=[30]))
+    log.delete_records(1)
+    assert log.offset_for_timestamp(5) == (10, 1)
+    assert log.offset_for_timestamp(25) == (30, 3)
+    assert log.offset_for_timestamp(50).offset == -1
+    log.close()
+
+
+def test_a_log_that_cannot_be_read_is_told_as_a_storage_error(
+    log: PartitionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append(build_batch())
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(log_segment.os, "pread", fail)
+    searches: list[Callable[[], object]] = [
+        lambda: log.read(0, EVERYTHING, at_least_one_batch=True),
+        lambda: log.offset_for_timestamp(5),
+        log.offset_of_max_timestamp,
+    ]
+    for search in searches:
+        with pytest.raises(Refusal) as caught:
+            search()
+        assert caught.value.code == KafkaError.KAFKA_STORAGE_ERROR
+        assert "Input/output error" in caught.value.reason

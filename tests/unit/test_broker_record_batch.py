@@ -133,12 +133,19 @@ def test_the_first_record_from_a_time_on(
     batch = build_batch(
         [b"a", b"b", b"c", b"d", b"e"], timestamps=[100, 90, 105, 95, 110], attributes=codec
     )
-    assert first_record_from(bytes(batch), timestamp) == expected
+    assert first_record_from(bytes(batch), timestamp, from_offset=0) == expected
+
+
+def test_records_before_an_offset_are_not_found_by_time() -> None:
+    batch = bytes(build_batch([b"a", b"b", b"c"], timestamps=[100, 90, 105]))
+    assert first_record_from(batch, 95, from_offset=1) == (105, 2)
+    assert first_record_from(batch, 106, from_offset=0) is None
+    assert first_record_from(batch, 0, from_offset=3) is None
 
 
 def test_records_that_cannot_be_read_give_the_first_record() -> None:
     unreadable = build_batch([b"a", b"b"], timestamps=[100, 200], attributes=CODEC_ZSTD)
-    assert first_record_from(bytes(unreadable), 150) == (100, 0)
+    assert first_record_from(bytes(unreadable), 150, from_offset=0) == (100, 0)
     batch = bytes(build_batch([b"a", b"b"], timestamps=[100, 200]))
     for length in range(HEADER_BYTES, len(batch)):
-        assert first_record_from(batch[:length], 150) == (100, 0)
+        assert first_record_from(batch[:length], 150, from_offset=0) == (100, 0)

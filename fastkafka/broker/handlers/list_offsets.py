@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastkafka.broker.answers import Body, Handler
-from fastkafka.broker.partition_log import TimestampAndOffset
+from fastkafka.broker.partition_log import NOT_FOUND, TimestampAndOffset
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.broker.time_index import NO_TIMESTAMP
 from fastkafka.errors import KafkaError
@@ -29,7 +29,6 @@ LATEST_TIERED = -5
 _READ_COMMITTED = 1  # IsolationLevel.java
 
 _LEADER_EPOCHS_SINCE = 4
-_NOT_FOUND = TimestampAndOffset(NO_TIMESTAMP, -1)
 
 
 def handle(broker: Broker, request: Request) -> Body:
@@ -77,14 +76,14 @@ def _find(partition: Partition, timestamp: int, read_committed: bool) -> Timesta
     if timestamp in (EARLIEST, EARLIEST_LOCAL):
         return TimestampAndOffset(NO_TIMESTAMP, log.log_start_offset)
     if timestamp == LATEST_TIERED:
-        return _NOT_FOUND
+        return NOT_FOUND
     if timestamp == MAX_TIMESTAMP:
         found = log.offset_of_max_timestamp()
     elif timestamp < 0:
         raise Refusal(KafkaError.INVALID_REQUEST, f"no offset is meant by timestamp {timestamp}")
     else:
         found = log.offset_for_timestamp(timestamp)
-    return found if found.offset < end_offset else _NOT_FOUND
+    return found if found.offset < end_offset else NOT_FOUND
 
 
 def _refused(asked: dict[str, Any], error_code: int) -> Body:
