@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastkafka.broker.broker_properties import BROKER_PROPERTIES, BrokerProperty, split_list
+from fastkafka.broker.topic_config import INT, LIST, STRING
 from fastkafka.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -56,46 +58,15 @@ _WITHOUT_EFFECT = frozenset(
 )
 
 
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(f"{text!r} is not true or false")
-    return text.lower() == "true"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-# Kafka's key, the field of BrokerSettings, and how its text is read
-_FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "broker.id": ("node_id", int),
-    "node.id": ("node_id", int),
-    "port": ("port", int),
-    "broker.rack": ("racks", lambda text: (text,)),
-    "num.partitions": ("num_partitions", int),
-    "default.replication.factor": ("default_replication_factor", int),
-    "auto.create.topics.enable": ("auto_create_topics", _boolean),
-    "message.max.bytes": ("message_max_bytes", int),
-    "socket.request.max.bytes": ("socket_request_max_bytes", int),
-    "log.segment.bytes": ("segment_bytes", int),
-    "log.index.interval.bytes": ("index_interval_bytes", int),
-    "log.retention.bytes": ("retention_bytes", int),
-    "log.retention.ms": ("retention_ms", int),
-    "log.retention.check.interval.ms": ("retention_check_interval_ms", int),
-    "producer.id.expiration.ms": ("producer_id_expiration_ms", int),
-    "offsets.topic.num.partitions": ("offsets_topic_num_partitions", int),
-    "offsets.retention.minutes": ("offsets_retention_minutes", int),
-    "offset.metadata.max.bytes": ("offset_metadata_max_bytes", int),
-    "group.initial.rebalance.delay.ms": ("group_initial_rebalance_delay_ms", int),
-    "group.min.session.timeout.ms": ("group_min_session_timeout_ms", int),
-    "group.max.session.timeout.ms": ("group_max_session_timeout_ms", int),
-    "group.max.size": ("group_max_size", int),
-    "ssl.keystore.location": ("ssl_keystore_location", Path),
-    "ssl.key.password": ("ssl_key_password", str),
-    "ssl.truststore.location": ("ssl_truststore_location", Path),
-    "ssl.client.auth": ("ssl_client_auth", str),
-    "sasl.enabled.mechanisms": ("sasl_enabled_mechanisms", _names),
-}
+# What belongs to one node; the rest is in broker_properties.py.
+_OF_A_NODE = (
+    BrokerProperty("broker.id", "node_id", INT),
+    BrokerProperty("node.id", "node_id", INT),
+    BrokerProperty("port", "port", INT),
+    BrokerProperty("broker.rack", "racks", LIST),
+    BrokerProperty("ssl.key.password", "ssl_key_password", STRING),
+)
+_PROPERTIES = {row.name: row for row in (*_OF_A_NODE, *BROKER_PROPERTIES)}
 
 
 def load_settings(path: Path) -> dict[str, Any]:
@@ -119,10 +90,10 @@ def settings_of(properties: Mapping[str, str], where: str) -> dict[str, Any]:
     values.update(_listener(left, where))
     values.update(_sasl_users(left))
     for key, text in left.items():
-        if key in _FIELDS:
-            name, read = _FIELDS[key]
+        found = _PROPERTIES.get(key)
+        if found is not None:
             try:
-                values[name] = read(text)
+                values[found.field] = found.read(text)
             except ValueError as error:
                 raise ConfigError(f"{key} cannot be {text!r}: {error}", where=where) from None
         elif key in _WITHOUT_EFFECT:
@@ -134,7 +105,7 @@ def settings_of(properties: Mapping[str, str], where: str) -> dict[str, Any]:
 
 def _log_dir(left: dict[str, str]) -> list[tuple[str, Any]]:
     log_dirs = left.pop("log.dirs", left.pop("log.dir", ""))
-    first, *others = _names(log_dirs) or ("",)
+    first, *others = split_list(log_dirs) or ("",)
     if others:
         _log.warning("log.dirs: only the first directory is used, %s", first)
     return [("data_dir", Path(first))] if first else []
@@ -165,11 +136,11 @@ def _flush(left: dict[str, str]) -> list[tuple[str, Any]]:
 
 def _listener(left: dict[str, str], where: str) -> dict[str, Any]:
     """Take the first listener that is for clients."""
-    controllers = _names(left.get("controller.listener.names", ""))
+    controllers = split_list(left.get("controller.listener.names", ""))
     listeners = [
-        text for text in _names(left.pop("listeners", "")) if _name(text) not in controllers
+        text for text in split_list(left.pop("listeners", "")) if _name(text) not in controllers
     ]
-    advertised = {_name(text): text for text in _names(left.pop("advertised.listeners", ""))}
+    advertised = {_name(text): text for text in split_list(left.pop("advertised.listeners", ""))}
     if not listeners:
         return {}
     if len(listeners) > 1:
@@ -177,7 +148,7 @@ def _listener(left: dict[str, str], where: str) -> dict[str, Any]:
     name, host, port = _parse_listener(listeners[0], where)
     protocols = dict(
         pair.split(":", 1)
-        for pair in _names(left.get("listener.security.protocol.map", ""))
+        for pair in split_list(left.get("listener.security.protocol.map", ""))
         if ":" in pair
     )
     values: dict[str, Any] = {

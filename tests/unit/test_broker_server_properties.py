@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fastkafka.broker.broker_properties import BROKER_PROPERTIES, BrokerProperty
 from fastkafka.broker.command_line import parse_command_line
 from fastkafka.broker.server_properties import parse_properties, settings_of
 from fastkafka.broker.settings import BrokerSettings
@@ -63,6 +64,14 @@ def test_the_usual_keys_are_taken(caplog: pytest.LogCaptureFixture) -> None:
         "offsets_retention_minutes": 60,
     }
     BrokerSettings(**found).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("known", BROKER_PROPERTIES, ids=lambda known: known.name)
+def test_what_is_shown_of_a_setting_can_be_read_again(known: BrokerProperty) -> None:
+    paths = {"ssl_keystore_location": Path("/a"), "ssl_truststore_location": Path("/b")}
+    value = getattr(BrokerSettings(Path(), **paths), known.field)
+    assert known.read(known.write(value)) == value
+    assert settings(f"{known.name}={known.write(value)}") == {known.field: value}
 
 
 def test_a_key_that_is_not_known_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastkafka.broker.answers import Body, Handler
+from fastkafka.broker.broker_properties import BROKER_PROPERTIES
 from fastkafka.broker.refusal import NO_ERROR, Refusal
-from fastkafka.broker.topic_config import BOOLEAN, INT, LONG, STRING, config_rows
+from fastkafka.broker.topic_config import INT, LIST, STRING, config_rows
 from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
@@ -69,20 +70,17 @@ def _broker_configs(broker: Broker, node: Node, name: str) -> list[Body]:
         raise Refusal(
             KafkaError.INVALID_REQUEST, f"this is broker {node.node_id}, not broker {name}"
         )
-    values = (
-        ("auto.create.topics.enable", str(settings.auto_create_topics).lower(), BOOLEAN),
-        ("log.dirs", str(node.log_dir), STRING),
-        ("log.index.interval.bytes", str(settings.index_interval_bytes), INT),
-        ("log.retention.bytes", str(settings.retention_bytes), LONG),
-        ("log.retention.ms", str(settings.retention_ms), LONG),
-        ("log.segment.bytes", str(settings.segment_bytes), INT),
-        ("message.max.bytes", str(settings.message_max_bytes), INT),
-        ("node.id", str(node.node_id), INT),
-        ("num.partitions", str(settings.num_partitions), INT),
-        ("producer.id.expiration.ms", str(settings.producer_id_expiration_ms), INT),
-        ("socket.request.max.bytes", str(settings.socket_request_max_bytes), INT),
-    )
-    return [_row(*value, _SOURCE_STATIC_BROKER) for value in values]
+    rows = [
+        _row("log.dirs", str(node.log_dir), LIST, _SOURCE_STATIC_BROKER),
+        _row("node.id", str(node.node_id), INT, _SOURCE_STATIC_BROKER),
+    ]
+    if node.rack is not None:
+        rows.append(_row("broker.rack", node.rack, STRING, _SOURCE_STATIC_BROKER))
+    for known in BROKER_PROPERTIES:
+        value = getattr(settings, known.field)
+        if value is not None:
+            rows.append(_row(known.name, known.write(value), known.type, _SOURCE_STATIC_BROKER))
+    return sorted(rows, key=lambda row: str(row["name"]))
 
 
 def _row(name: str, value: str, config_type: int, source: int) -> Body:
