@@ -11,6 +11,7 @@ import confluent_kafka
 
 import fastkafka
 from fastkafka.testing import History, RecordingConsumer, RecordingProducer
+from fastkafka.testing.history import Transaction
 from tests.chaos.strikes import PARTITIONS, Strike, Target
 
 TIMEOUT_S = 30
@@ -86,7 +87,7 @@ def produce(work: Work, strike: Strike) -> None:
     strike.begin(go_on)
     go_on()
     assert producer.flush(TIMEOUT_S) == 0
-    strike.end()
+    strike.end(go_on)
     go_on()
     assert producer.flush(TIMEOUT_S) == 0
     outcomes = {send.outcome for send in work.history.send_by_value.values()}
@@ -99,39 +100,40 @@ def consume(work: Work, strike: Strike) -> None:
     kafka_consumer = work.client.Consumer(settings)
     consumer = RecordingConsumer(kafka_consumer, work.history)
     topic = work.target.topic
+
+    def go_on() -> None:
+        work.write_undisturbed()
+        read_until_all_are_seen(work, consumer)
+
     try:
-        work.write_undisturbed()
         consumer.assign([work.client.TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
-        seen = read(consumer, WAVE)
+        go_on()
         strike.begin(lambda: consumer.poll(0.02))
-        work.write_undisturbed()
-        seen = read(consumer, 2 * WAVE - seen) + seen
-        strike.end()
-        work.write_undisturbed()
-        read(consumer, 3 * WAVE - seen)
+        go_on()
+        strike.end(go_on)
+        go_on()
     finally:
         kafka_consumer.close()
 
 
-def read(consumer: RecordingConsumer, count: int) -> int:
-    """Read at least `count` records; return how many came."""
-    deadline = time.monotonic() + TIMEOUT_S
-    seen = 0
-    while seen < count:
-        assert time.monotonic() < deadline, f"{seen} of {count} records in {TIMEOUT_S} s"
-        seen += sum(message.error() is None for message in consumer.consume(count, 0.1))
-    return seen
-
-
 def group(work: Work, strike: Strike) -> None:
+    """Members of a classic group, one after the other."""
+    join_and_read(work, strike, {"session.timeout.ms": 6000, "heartbeat.interval.ms": 200})
+
+
+def consumer_group(work: Work, strike: Strike) -> None:
+    """Members of a group of KIP-848, one after the other."""
+    join_and_read(work, strike, {"group.protocol": "consumer"})
+
+
+def join_and_read(work: Work, strike: Strike, protocol: dict[str, Any]) -> None:
     """A member reads and commits; the next one goes on where it stopped, at the latest."""
     settings = {
         **work.settings,
-        "group.id": work.target.coordinated,
+        **protocol,
+        "group.id": work.target.group_id,
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
-        "session.timeout.ms": 6000,
-        "heartbeat.interval.ms": 200,
     }
     for member in range(2):
         work.write_undisturbed()
@@ -143,12 +145,12 @@ def group(work: Work, strike: Strike) -> None:
         read_until_all_are_seen(work, consumer)
         commit(kafka_consumer)
         if member == 0:
-            strike.end()
+            strike.end(lambda consumer=consumer: consumer.poll(0.02))
         kafka_consumer.close()
 
 
 def read_until_all_are_seen(work: Work, consumer: RecordingConsumer) -> None:
-    """Read until the group as a whole has had every record."""
+    """Read until the consumers as a whole have had every record."""
     deadline = time.monotonic() + TIMEOUT_S
     while values_read(work.history) < set(work.history.send_by_value):
         assert time.monotonic() < deadline, "records are missing"
@@ -174,25 +176,43 @@ def commit(kafka_consumer: Any) -> None:
 
 
 def transactions(work: Work, strike: Strike) -> None:
-    """Transactions one after the other, every third aborted; whole or not at all."""
-    settings = {**work.settings, "transactional.id": work.target.coordinated}
-    settings |= {"transaction.timeout.ms": 10_000}
-    kafka_producer = work.client.Producer(settings)
-    kafka_producer.init_transactions(TIMEOUT_S)
-    producer = RecordingProducer(kafka_producer, work.history)
+    """Two producers take turns, every third transaction is aborted, and a reader looks on.
+
+    Their transactions overlap, and the reader is given what is committed at that moment.
+    """
+    producers = [transactional_producer(work, number) for number in range(2)]
+    settings = {"bootstrap.servers": work.target.broker.bootstrap_servers, **quiet(work.client)}
+    kafka_consumer = work.client.Consumer({**settings, "group.id": "onlooker"})
+    onlooker = RecordingConsumer(kafka_consumer, work.history, "onlooker")
+    topic = work.target.topic
+    onlooker.assign([work.client.TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
+    open_transactions = []
     for number in range(6):
-        transaction = producer.begin_transaction()
-        work.send_wave(producer)
+        producer = producers[number % 2]
+        open_transactions.append((producer, producer.begin_transaction(), number % 3 == 0))
         if number == 2:
-            strike.begin(lambda: work.send_wave(producer))
-            work.send_wave(producer)
-        end_transaction(producer, abort=number % 3 == 0)
-        if number == 3:
-            strike.end()
-        assert transaction.outcome is not fastkafka.Outcome.UNKNOWN
+            strike.begin(lambda producer=producer: work.send_wave(producer))
+        work.send_wave(producer)
+        # A transaction that nothing was added to cannot be aborted after one that was committed.
+        assert producer.flush(TIMEOUT_S) == 0
+        onlooker.consume(WAVE, 0.02)
+        if number > 0:
+            end_transaction(*open_transactions.pop(0))
+        if number == 4:
+            strike.end(lambda producer=producer: work.send_wave(producer))
+    end_transaction(*open_transactions.pop())
+    onlooker.consume(10 * WAVE, 0.1)
+    kafka_consumer.close()
 
 
-def end_transaction(producer: RecordingProducer, abort: bool) -> None:
+def transactional_producer(work: Work, number: int) -> RecordingProducer:
+    settings = {**work.settings, "transactional.id": work.target.transactional_ids[number]}
+    kafka_producer = work.client.Producer({**settings, "transaction.timeout.ms": 10_000})
+    kafka_producer.init_transactions(TIMEOUT_S)
+    return RecordingProducer(kafka_producer, work.history, f"producer {number}")
+
+
+def end_transaction(producer: RecordingProducer, transaction: Transaction, abort: bool) -> None:
     """Commit or abort, as often as the client says that it may be tried again."""
     deadline = time.monotonic() + TIMEOUT_S
     while True:
@@ -201,6 +221,7 @@ def end_transaction(producer: RecordingProducer, abort: bool) -> None:
                 producer.abort_transaction(TIMEOUT_S)
             else:
                 producer.commit_transaction(TIMEOUT_S)
+            assert transaction.outcome is not fastkafka.Outcome.UNKNOWN
             return
         except confluent_kafka.KafkaException as problem:
             error = problem.args[0]
@@ -213,5 +234,6 @@ ROLES: dict[str, Callable[[Work, Strike], None]] = {
     "produce": produce,
     "consume": consume,
     "group": group,
+    "consumer_group": consumer_group,
     "transactions": transactions,
 }

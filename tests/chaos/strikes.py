@@ -12,17 +12,19 @@ from fastkafka.testing import FaultProxy, NetworkFault
 
 PARTITIONS = 3
 PAUSE_S = 1.2
+HIT_TIMEOUT_S = 30
 UNKNOWN_TOPIC_OR_PARTITION = 3
 
 
 @dataclass
 class Target:
-    """What is struck: a broker, the proxy before it, one topic and whatever has a coordinator."""
+    """What is struck: a broker, the proxy before it, one topic and what has a coordinator."""
 
     broker: EmbeddedBroker
     proxy: FaultProxy
     topic: str
-    coordinated: str
+    group_id: str
+    transactional_ids: tuple[str, str]
 
 
 class Strike:
@@ -44,15 +46,21 @@ class Strike:
         else:
             getattr(self, f"_{self._row['cluster']}")(work)
 
-    def end(self) -> None:
-        """Mend everything; fail when the fault has hit nobody."""
+    def end(self, work: Callable[[], object]) -> None:
+        """Go on with `work` until the fault has hit somebody, then mend everything."""
+        deadline = time.monotonic() + HIT_TIMEOUT_S
+        while not self._has_hit():
+            assert time.monotonic() < deadline, "the fault hits nobody: this row shows nothing"
+            work()
+        self._target.broker.faults.clear()
+        self._target.proxy.faults.clear()
+
+    def _has_hit(self) -> bool:
         faults, network = self._target.broker.faults, self._target.proxy.faults
-        missed = [fault for fault in self._fault_ids if faults.hits(fault) == 0]
-        counted = "times" in self._row.get("network", {})
-        missed += [fault for fault in self._network_ids if counted and network.hits(fault) == 0]
-        faults.clear()
-        network.clear()
-        assert not missed, "the fault has hit nobody: this row shows nothing"
+        is_counted = "times" in self._row.get("network", {})
+        return all(faults.hits(fault) for fault in self._fault_ids) and (
+            not is_counted or all(network.hits(fault) for fault in self._network_ids)
+        )
 
     # ---- of the cluster
 
@@ -62,7 +70,8 @@ class Strike:
             work()
 
     def _move_coordinator(self, work: Callable[[], object]) -> None:
-        self._target.broker.faults.move_coordinator(self._target.coordinated)
+        for key in (self._target.group_id, *self._target.transactional_ids):
+            self._target.broker.faults.move_coordinator(key)
 
     def _hide_topic(self, work: Callable[[], object]) -> None:
         """Leaders send the client to metadata, and there the topic is not."""

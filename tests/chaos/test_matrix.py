@@ -47,7 +47,8 @@ def target(broker: EmbeddedBroker, admin: AdminClient) -> Iterator[Target]:
     topic = f"topic-{name}"
     admin.create_topics([NewTopic(topic, PARTITIONS, 3)])[topic].result(30)
     with FaultProxy(broker.bootstrap_servers) as proxy:
-        yield Target(broker, proxy, topic, f"coordinated-{name}")
+        ids = (f"writer-{name}-0", f"writer-{name}-1")
+        yield Target(broker, proxy, topic, f"group-{name}", ids)
     broker.faults.clear()
 
 
@@ -68,7 +69,7 @@ def test_nothing_is_lost_repeated_or_made_up(
 
 def test_each_role_of_ours_takes_part_in_every_row() -> None:
     """Only what fastkafka does not do yet is left to foreign clients."""
-    not_ours_yet = {"group", "transactions"}
+    not_ours_yet = {"group", "consumer_group", "transactions"}
     foreign_only = {row["role"] for row in ROWS if "fastkafka" not in row["clients"]}
     assert foreign_only <= not_ours_yet
 
