@@ -140,8 +140,11 @@ def join_and_read(work: Work, strike: Strike, protocol: dict[str, Any]) -> None:
         kafka_consumer = work.client.Consumer(settings)
         consumer = RecordingConsumer(kafka_consumer, work.history, f"member {member}")
         consumer.subscribe([work.target.topic])
+        if member == 0 and not strike.is_of_requests:
+            read_until_all_are_seen(work, consumer)
         if member == 0:
             strike.begin(lambda consumer=consumer: consumer.poll(0.02))
+            work.write_undisturbed()
         read_until_all_are_seen(work, consumer)
         commit(kafka_consumer)
         if member == 0:

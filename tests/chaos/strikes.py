@@ -36,6 +36,11 @@ class Strike:
         self._fault_ids: list[int] = []
         self._network_ids: list[int] = []
 
+    @property
+    def is_of_requests(self) -> bool:
+        """Whether it waits for certain requests, such as those that join a group."""
+        return "fault" in self._row
+
     def begin(self, work: Callable[[], object]) -> None:
         """Strike; `work` is what the client goes on with meanwhile."""
         target = self._target
