@@ -83,7 +83,7 @@ class Dispatcher:
 
     def has_to_authenticate(self, client: Client) -> bool:
         """Whether the client has to say who it is before anything else."""
-        return self._broker.sasl is not None and client.is_anonymous
+        return self._broker.sasl is not None and not client.is_logged_in
 
     def _answer_bare_token(self, frame: memoryview, client: Client) -> Reply:
         # Imported by the broker only where a listener has SASL.

@@ -23,6 +23,7 @@ class Client:
         node: the node whose listener it connected to
         host, port: where it connects from
         principal: who it is, in Kafka's form
+        is_logged_in: whether it has said so by SASL; a certificate is no substitute
         sasl_exchange: in which it says who it is, while it does
         sends_bare_tokens: whether its next frame is a message of that exchange and no request
         is_refused: whether its connection ends when what it was answered is sent
@@ -32,14 +33,10 @@ class Client:
     host: str = ""
     port: int = 0
     principal: str = ANONYMOUS
+    is_logged_in: bool = False
     sasl_exchange: SaslExchange | None = None
     sends_bare_tokens: bool = False
     is_refused: bool = False
-
-    @property
-    def is_anonymous(self) -> bool:
-        """Whether it has not said who it is."""
-        return self.principal == ANONYMOUS
 
     def take_token(self, token: bytes) -> bytes:
         """Go on with the SASL exchange; raises AuthenticationFailed."""
@@ -47,6 +44,7 @@ class Client:
         answer = self.sasl_exchange.respond(token)
         if self.sasl_exchange.user is not None:
             self.principal = f"User:{self.sasl_exchange.user}"
+            self.is_logged_in = True
             self.sasl_exchange = None
             self.sends_bare_tokens = False
         return answer

@@ -271,6 +271,24 @@ def test_a_client_needs_its_certificate_where_one_is_required(certificates: Cert
         assert AdminClient({**config, **owner}).list_topics(timeout=TIMEOUT_S).brokers
 
 
+def test_a_certificate_does_not_stand_in_for_a_password(certificates: Certificates) -> None:
+    with EmbeddedBroker(
+        security_protocol="SASL_SSL",
+        ssl_keystore_location=certificates.server,
+        ssl_truststore_location=certificates.authority,
+        ssl_client_auth="required",
+        sasl_users=USERS,
+    ) as broker:
+        config = sasl_config(broker, "PLAIN", certificates.authority, PASSWORD)
+        pem = str(certificates.client)
+        owner = {"ssl.certificate.location": pem, "ssl.key.location": pem}
+        assert AdminClient({**config, **owner}).list_topics(timeout=TIMEOUT_S).brokers
+        without_login = {**config, **owner, "security.protocol": "SSL"}
+        del without_login["sasl.mechanism"]
+        with pytest.raises(confluent.KafkaException):
+            AdminClient(without_login).list_topics(timeout=2)
+
+
 def test_a_client_without_tls_is_turned_away_and_others_go_on(
     guarded: EmbeddedBroker, certificates: Certificates
 ) -> None:

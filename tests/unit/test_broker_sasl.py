@@ -271,7 +271,7 @@ def test_a_failure_is_told_and_ends_the_connection(guarded: Guarded) -> None:
     answer = guarded.ask("sasl_authenticate", 2, {"auth_bytes": b"\0bob\0guess"})
     assert answer["error_code"] == KafkaError.SASL_AUTHENTICATION_FAILED
     assert "Invalid username or password" in answer["error_message"]
-    assert guarded.client.is_refused and guarded.client.is_anonymous
+    assert guarded.client.is_refused and not guarded.client.is_logged_in
 
 
 def test_a_mechanism_that_is_not_there_is_refused_with_those_that_are(guarded: Guarded) -> None:
@@ -279,6 +279,12 @@ def test_a_mechanism_that_is_not_there_is_refused_with_those_that_are(guarded: G
     assert answer["error_code"] == KafkaError.UNSUPPORTED_SASL_MECHANISM
     assert answer["mechanisms"] == [*SASL_MECHANISMS]
     assert guarded.client.is_refused
+
+
+def test_a_certificate_does_not_stand_in_for_a_login(guarded: Guarded) -> None:
+    guarded.client.principal = "User:CN=me"
+    with pytest.raises(HangUp, match="api key 3"):
+        guarded.ask("metadata", 9, {"topics": None})
 
 
 def test_an_authentication_without_handshake_is_out_of_turn(guarded: Guarded) -> None:

@@ -22,7 +22,7 @@ _BARE_TOKENS_IN = 0
 def handle(broker: Broker, request: Request) -> Body:
     """Begin an exchange of the mechanism asked for."""
     client = request.client
-    if broker.sasl is None or not client.is_anonymous:
+    if broker.sasl is None or client.is_logged_in:
         raise Refusal(KafkaError.ILLEGAL_SASL_STATE, "there is nothing to say who one is for")
     client.sasl_exchange = broker.sasl.begin(request.body["mechanism"])
     if client.sasl_exchange is None:
