@@ -146,20 +146,19 @@ def test_the_same_tests_run_on_a_cluster_that_is_there(run: Run) -> None:
         assert topics_of(broker) == set(), "a test run leaves no topic behind"
 
 
-@pytest.mark.parametrize(
-    ("marker", "said"),
-    [
-        ("nodes=0", "nodes and partitions are 1 or more"),
-        ("brokers=3", "unexpected keyword argument 'brokers'"),
-        ("3", "takes names, not order"),
-    ],
-)
-def test_a_marker_that_makes_no_sense_is_named(run: Run, marker: str, said: str) -> None:
-    result = run(
-        f"import pytest\n@pytest.mark.kafka({marker})\ndef test_it(kafka_topic):\n    pass\n"
-    )
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"*test_it*{said}*"])
+def test_a_marker_that_makes_no_sense_is_named(run: Run) -> None:
+    said = {
+        "nodes=0": "nodes and partitions are 1 or more",
+        "brokers=3": "unexpected keyword argument 'brokers'",
+        "3": "takes names, not order",
+    }
+    tests = [
+        f"@pytest.mark.kafka({marker})\ndef test_{number}(kafka_topic):\n    pass\n"
+        for number, marker in enumerate(said)
+    ]
+    result = run("import pytest\n" + "\n".join(tests))
+    result.assert_outcomes(errors=len(said))
+    result.stdout.fnmatch_lines([f"*test_{n}*{text}*" for n, text in enumerate(said.values())])
 
 
 def test_a_run_without_kafka_pays_for_nothing(run: Run) -> None:
