@@ -78,7 +78,6 @@ def test_commit_for_what_is_not_there_is_refused_alone(asker: Asker) -> None:
     assert commit(asker, 1, partition=2) == KafkaError.UNKNOWN_TOPIC_OR_PART
     too_long = "x" * 4097
     assert commit(asker, 1, committed_metadata=too_long) == KafkaError.OFFSET_METADATA_TOO_LARGE
-    assert commit(asker, 1, group_id="") == KafkaError.INVALID_GROUP_ID
     assert (committed(asker), listed(asker)) == ({}, [])
 
 

@@ -128,11 +128,11 @@ class ConsumerMembership:
                 self._check_room(group)
                 return ConsumerMember(asked.member_id or uuid_text(new_uuid()))
             return replace(member, member_epoch=0, state=MemberState.STABLE)
-        if asked.instance_id is not None and static is not None and static is not member:
+        if static is not None and static is not member:
             raise Refusal(
                 KafkaError.FENCED_INSTANCE_ID, f"{asked.instance_id!r} is another member by now"
             )
-        if member is None:
+        if member is None or (asked.instance_id is not None and static is None):
             raise _unknown(asked.member_id)
         _check_epoch(member, asked)
         return member

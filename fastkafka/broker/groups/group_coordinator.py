@@ -84,7 +84,7 @@ class GroupCoordinator:
         states = {state.lower() for state in states}
         types = {group_type.lower() for group_type in types}
         group_ids = sorted({*self.store.groups, *self.store.offsets.group_ids()})
-        rows = [_row(group_id, self.store.groups.get(group_id)) for group_id in group_ids]
+        rows = [_row(group) for group in map(self.store.known, group_ids) if group is not None]
         return [
             row
             for row in rows
@@ -97,10 +97,10 @@ class GroupCoordinator:
 
         Raises: Refusal GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP
         """
-        group = self.store.groups.get(group_id)
-        if group is None and not self.store.offsets.of(group_id):
+        group = self.store.known(group_id)
+        if group is None:
             raise Refusal(KafkaError.GROUP_ID_NOT_FOUND, f"there is no group {group_id!r}")
-        if group is not None and not group.is_empty:
+        if not group.is_empty:
             raise Refusal(KafkaError.NON_EMPTY_GROUP, f"group {group_id!r} has members")
         self._delete(group_id)
 
@@ -117,9 +117,7 @@ class GroupCoordinator:
 
     def describe_classic(self, group_id: str) -> Body:
         """Return what DescribeGroups shows; raises Refusal GROUP_ID_NOT_FOUND."""
-        group = self.store.groups.get(group_id)
-        if group is None and self.store.offsets.of(group_id):
-            group = ClassicGroup(group_id)
+        group = self.store.known(group_id)
         if not isinstance(group, ClassicGroup):
             raise Refusal(KafkaError.GROUP_ID_NOT_FOUND, f"there is no classic group {group_id!r}")
         is_stable = group.is_in(ClassicState.STABLE)
@@ -142,18 +140,16 @@ class GroupCoordinator:
         }
 
 
-def _row(group_id: str, group: Group | None) -> Body:
+def _row(group: Group) -> Body:
     if isinstance(group, ConsumerGroup):
         return {
-            "group_id": group_id,
+            "group_id": group.group_id,
             "protocol_type": CONSUMER_PROTOCOL_TYPE,
             "group_state": group.state_text,
             "group_type": CONSUMER,
         }
-    if group is None:
-        group = ClassicGroup(group_id)
     return {
-        "group_id": group_id,
+        "group_id": group.group_id,
         "protocol_type": group.protocol_type or "",
         "group_state": group.state.value,
         "group_type": CLASSIC,

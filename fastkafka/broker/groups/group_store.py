@@ -47,6 +47,13 @@ class GroupStore:
 
     # ---- finding
 
+    def known(self, group_id: str) -> Group | None:
+        """Return a group; one that only ever committed offsets is an empty classic group."""
+        group = self.groups.get(group_id)
+        if group is None and (self.offsets.of(group_id) or self.offsets.has_pending(group_id)):
+            return ClassicGroup(group_id)
+        return group
+
     def classic(self, group_id: str, member_id: str) -> ClassicGroup:
         """Return the classic group of a member; raises Refusal UNKNOWN_MEMBER_ID."""
         group = self.groups.get(group_id)

@@ -81,7 +81,7 @@ class OffsetCommits:
         """Write commits that count once the producer's transaction is committed; raises Refusal."""
         group_id = committer.group_id
         if committer.is_member:
-            group = self._store.groups.get(group_id)
+            group = self._store.known(group_id)
             if group is None:
                 raise Refusal(KafkaError.ILLEGAL_GENERATION, f"there is no group {group_id!r}")
             self._check_member(group, committer)
@@ -95,9 +95,7 @@ class OffsetCommits:
             )
 
     def _check_committer(self, committer: Committer, api_version: int) -> None:
-        if not committer.group_id:
-            raise Refusal(KafkaError.INVALID_GROUP_ID, "the group id is empty")
-        group = self._store.groups.get(committer.group_id)
+        group = self._store.known(committer.group_id)
         if group is None or (group.is_empty and committer.generation_id_or_member_epoch < 0):
             if committer.generation_id_or_member_epoch < 0:
                 return
@@ -156,8 +154,8 @@ class OffsetCommits:
         Returns: the error code for each topic that is in use
         Raises: Refusal for the whole group
         """
-        group = self._store.groups.get(group_id)
-        if group is None and not self._store.offsets.of(group_id):
+        group = self._store.known(group_id)
+        if group is None:
             raise Refusal(KafkaError.GROUP_ID_NOT_FOUND, f"there is no group {group_id!r}")
         subscribed = self._subscribed(group)
         if subscribed is None:
@@ -170,10 +168,10 @@ class OffsetCommits:
         self.remove(group_id, [one for one in partitions if one.topic not in in_use])
         return in_use
 
-    def _subscribed(self, group: Group | None) -> set[str] | None:
+    def _subscribed(self, group: Group) -> set[str] | None:
         if isinstance(group, ConsumerGroup):
             return self._consumer.subscribed_topics(group)
-        return set() if group is None else group.subscribed_topics()
+        return group.subscribed_topics()
 
     def remove(self, group_id: str, partitions: Sequence[TopicPartition]) -> None:
         """Remove committed offsets; raises Refusal."""

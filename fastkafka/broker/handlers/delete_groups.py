@@ -17,7 +17,7 @@ def handle(broker: Broker, request: Request) -> Body:
     return {
         "results": [
             {"group_id": group_id, "error_code": _delete(broker, request, group_id)}
-            for group_id in request.body["groups_names"]
+            for group_id in dict.fromkeys(request.body["groups_names"])
         ]
     }
 
