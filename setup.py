@@ -60,6 +60,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "record_source": (),
     "record_batch_writer": (),
     "partition_queue": (),
+    "batch_ledger": (),
     "accumulator": (),
     "sequences": (),
     "sender": (),

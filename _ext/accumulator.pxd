@@ -4,6 +4,7 @@
 # thread and GIL: application threads, no Python API inside; lock order: topic, queue, accumulator or pool
 # next: sender drains the queues
 from libc.stdint cimport int32_t, int64_t
+from fastkafka._core.batch_ledger cimport BatchLedger
 from fastkafka._core.buffer cimport SlabPool
 from fastkafka._core.counters cimport Counters
 from fastkafka._core.event_loop cimport EventLoop
@@ -41,17 +42,11 @@ cdef struct Accumulator:
     Counters* counters
     int32_t changes                        # atomic; the sender looks when it moved
     int32_t pressure                       # atomic; the pool was full: open batches leave at once
-    int64_t flush_id                       # atomic; batches up to this id leave at once
+    BatchLedger ledger
     Signal progress                        # raised when batches got their outcome
     Lock lock                              # guards all below
-    int64_t batch_id                       # of the newest batch
     PartitionQueue* activated              # new to the sender
-    ProducerBatch* oldest                  # batches without an outcome, in creation order
-    ProducerBatch* newest
     ProducerBatch* orphans                 # waiting records whose explicit partition does not exist
-    ProducerBatch* finished_head           # batches whose reports wait for poll()
-    ProducerBatch* finished_tail
-    int32_t finished_count                 # atomic mirror, for a cheap look
 
 cdef struct Append:                        # one call of accumulator_append: what is asked, what came of it
     Topic* topic
@@ -77,9 +72,5 @@ cdef PartitionQueue* accumulator_queue(Accumulator* accumulator, Partition* part
 cdef void accumulator_activate(Accumulator* accumulator, PartitionQueue* queue) noexcept nogil
 cdef PartitionQueue* accumulator_take_activated(Accumulator* accumulator) noexcept nogil
 cdef int64_t accumulator_flush(Accumulator* accumulator) noexcept nogil
-cdef bint accumulator_is_flushed(Accumulator* accumulator, int64_t flush_id) noexcept nogil
-cdef void accumulator_replace(Accumulator* accumulator, ProducerBatch* batch, ProducerBatch* first, ProducerBatch* second) noexcept nogil
-cdef void accumulator_finish(Accumulator* accumulator, ProducerBatch* batch, bint has_report) noexcept nogil
-cdef ProducerBatch* accumulator_take_finished(Accumulator* accumulator) noexcept nogil
 cdef void accumulator_served(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil
 cdef void accumulator_flight_ended(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil

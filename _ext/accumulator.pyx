@@ -4,7 +4,8 @@
 # thread and GIL: application threads, no Python API inside; lock order: topic, queue, accumulator or pool
 # next: sender drains the queues
 from libc.string cimport memset
-from fastkafka._core.atomic cimport add32, load64_relaxed, load_pointer, store32, store64, store_pointer
+from fastkafka._core.atomic cimport add32, load64_relaxed, load_pointer, store32, store_pointer
+from fastkafka._core.batch_ledger cimport ledger_enter, ledger_flush, ledger_is_last, ledger_leave
 from fastkafka._core.buffer cimport (
     SLAB_CLASS_DEFAULT, SLAB_CLASS_SINGLE, Slab, slab_chain_release, slab_take, slab_take_reused,
 )
@@ -14,8 +15,8 @@ from fastkafka._core.event_loop cimport loop_wake
 from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES, RECORD_OVERHEAD_BYTES_MAX
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise, spin_acquire, try_acquire
 from fastkafka._core.partition_queue cimport (
-    REPORT_AND_FLIGHT, REPORT_FLIGHT_ENDED, REPORT_SERVED, ReportState, batch_add_address, batch_add_callback,
-    batch_free, batch_new, queue_new, queue_push_sealed, queue_seal,
+    REPORT_FLIGHT_ENDED, REPORT_SERVED, batch_add_address, batch_add_callback, batch_free, batch_new, queue_new,
+    queue_push_sealed, queue_seal,
 )
 from fastkafka._core.partitioner cimport partition_by_key, partition_sticky, partitioner_wants_sticky
 from fastkafka._core.record_batch_writer cimport (
@@ -40,134 +41,31 @@ cdef PartitionQueue* accumulator_queue(Accumulator* accumulator, Partition* part
     return queue
 
 
-# --- batches without an outcome, in creation order ------------------------------------------------
-
 cdef ProducerBatch* _new_batch(Accumulator* accumulator, Append* append, PartitionQueue* queue) noexcept nogil:
-    """Make a batch and put it where its age belongs: last, or before the waiting batch it replaces."""
-    cdef ProducerBatch* placing = append.placing
     cdef ProducerBatch* batch = batch_new(append.topic, queue, 0, monotonic_coarse_ns(),
                                           accumulator.settings.delivery_timeout_ns)
-    if batch == NULL:
-        return NULL
-    batch.keeps_records = accumulator.settings.reports_all
-    acquire_nogil(&accumulator.lock)
-    if placing != NULL:
-        batch.id = placing.id
-        batch.first_index = placing.first_index
-        batch.created_at_ns = placing.created_at_ns
-        batch.deadline_ns = placing.deadline_ns
-        _link_before(accumulator, batch, placing)
-    else:
-        accumulator.batch_id += 1
-        batch.id = accumulator.batch_id
-        batch.older = accumulator.newest
-        if accumulator.newest == NULL:
-            accumulator.oldest = batch
-        else:
-            accumulator.newest.newer = batch
-        accumulator.newest = batch
-    release(&accumulator.lock)
-    return batch
-
-
-cdef void _link_before(Accumulator* accumulator, ProducerBatch* batch, ProducerBatch* place) noexcept nogil:
-    batch.newer = place
-    batch.older = place.older
-    if place.older == NULL:
-        accumulator.oldest = batch
-    else:
-        place.older.newer = batch
-    place.older = batch
-
-
-cdef void _unlink(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil:
-    if batch.older == NULL:
-        accumulator.oldest = batch.newer
-    else:
-        batch.older.newer = batch.newer
-    if batch.newer == NULL:
-        accumulator.newest = batch.older
-    else:
-        batch.newer.older = batch.older
-    batch.older = batch.newer = NULL
-
-
-cdef void accumulator_replace(Accumulator* accumulator, ProducerBatch* batch, ProducerBatch* first,
-                              ProducerBatch* second) noexcept nogil:
-    """Put the two parts of a split batch in its place."""
-    acquire_nogil(&accumulator.lock)
-    _link_before(accumulator, first, batch)
-    _link_before(accumulator, second, batch)
-    _unlink(accumulator, batch)
-    release(&accumulator.lock)
-
-
-cdef void accumulator_finish(Accumulator* accumulator, ProducerBatch* batch, bint has_report) noexcept nogil:
-    """A batch has its outcome: hand it to poll() when somebody wants to hear. The caller raises progress."""
-    acquire_nogil(&accumulator.lock)
-    _unlink(accumulator, batch)
-    if has_report:
-        batch.next_finished = NULL
-        if accumulator.finished_tail == NULL:
-            accumulator.finished_head = batch
-        else:
-            accumulator.finished_tail.next_finished = batch
-        accumulator.finished_tail = batch
-        add32(&accumulator.finished_count, 1)
-    release(&accumulator.lock)
-
-
-cdef ProducerBatch* accumulator_take_finished(Accumulator* accumulator) noexcept nogil:
-    acquire_nogil(&accumulator.lock)
-    cdef ProducerBatch* batch = accumulator.finished_head
     if batch != NULL:
-        accumulator.finished_head = batch.next_finished
-        if accumulator.finished_head == NULL:
-            accumulator.finished_tail = NULL
-        batch.next_finished = NULL
-        add32(&accumulator.finished_count, -1)
-    release(&accumulator.lock)
+        batch.keeps_records = accumulator.settings.reports_all
+        ledger_enter(&accumulator.ledger, batch, append.placing)
     return batch
 
 
 cdef int64_t accumulator_flush(Accumulator* accumulator) noexcept nogil:
-    """Let everything appended so far leave at once; returns what accumulator_is_flushed is asked with."""
-    acquire_nogil(&accumulator.lock)
-    cdef int64_t flush_id = accumulator.batch_id
-    store64(&accumulator.flush_id, flush_id)
-    release(&accumulator.lock)
-    add32(&accumulator.changes, 1)
-    loop_wake(accumulator.loop)
+    """Let everything appended so far leave at once; returns what ledger_is_flushed is asked with."""
+    cdef int64_t flush_id = ledger_flush(&accumulator.ledger)
+    _notify(accumulator)
     return flush_id
-
-
-cdef bint accumulator_is_flushed(Accumulator* accumulator, int64_t flush_id) noexcept nogil:
-    acquire_nogil(&accumulator.lock)
-    cdef bint flushed = accumulator.oldest == NULL or accumulator.oldest.id > flush_id
-    release(&accumulator.lock)
-    return flushed
-
-
-cdef bint _is_last(Accumulator* accumulator, ProducerBatch* batch, ReportState ended) noexcept nogil:
-    """Say whether the other of report and request has ended too; if not, leave word that this one has."""
-    cdef bint stays
-    acquire_nogil(&accumulator.lock)
-    stays = batch.report_state == REPORT_AND_FLIGHT
-    if stays:
-        batch.report_state = ended
-    release(&accumulator.lock)
-    return not stays
 
 
 cdef void accumulator_served(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil:
     """The reports of a batch were served: free it, unless its request still reads its memory."""
-    if _is_last(accumulator, batch, REPORT_SERVED):
+    if ledger_is_last(&accumulator.ledger, batch, REPORT_SERVED):
         batch_free(batch, &accumulator.pool)
 
 
 cdef void accumulator_flight_ended(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil:
     """The request of a batch that expired in flight has ended: free it, unless its report still waits."""
-    if _is_last(accumulator, batch, REPORT_FLIGHT_ENDED):
+    if ledger_is_last(&accumulator.ledger, batch, REPORT_FLIGHT_ENDED):
         batch_free(batch, &accumulator.pool)
         signal_raise(&accumulator.progress)
 
@@ -576,9 +474,7 @@ cdef void _place_addressed(Accumulator* accumulator, Topic* topic, PartitionTabl
             _place_orphan(accumulator, &append)
         index += 1
     batch.callbacks_count = 0              # they belong to the new batches now
-    acquire_nogil(&accumulator.lock)
-    _unlink(accumulator, batch)
-    release(&accumulator.lock)
+    ledger_leave(&accumulator.ledger, batch)
     batch_free(batch, &accumulator.pool)
 
 

@@ -2,7 +2,7 @@
 # in:  answers of the broker, lost connections, deadlines
 # out: batches back to their queue, or finished: to poll() when somebody asked, else their memory back
 # thread and GIL: I/O thread, no GIL
-# next: accumulator_finish hands reports to the application
+# next: batch_ledger hands reports to the application
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from fastkafka._core.accumulator cimport Accumulator
 from fastkafka._core.compression cimport Decompressor

@@ -2,13 +2,12 @@
 # in:  answers of the broker, lost connections, deadlines
 # out: batches back to their queue, or finished: to poll() when somebody asked, else their memory back
 # thread and GIL: I/O thread, no GIL
-# next: accumulator_finish hands reports to the application
+# next: batch_ledger hands reports to the application
 # A batch's memory is freed only when its request has ended, never by its deadline (rule 14, CVE-2026-35554).
 from libc.stdint cimport INT64_MAX
-from fastkafka._core.accumulator cimport (
-    accumulator_finish, accumulator_flight_ended, accumulator_replace, accumulator_take_waiting,
-)
+from fastkafka._core.accumulator cimport accumulator_flight_ended, accumulator_take_waiting
 from fastkafka._core.atomic cimport add64_relaxed, store64_relaxed
+from fastkafka._core.batch_ledger cimport ledger_finish, ledger_replace
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
 from fastkafka._core.counters cimport Counters
@@ -71,7 +70,7 @@ cdef void delivery_finish(Delivery* delivery, ProducerBatch* batch, BatchOutcome
     if stays:
         batch.is_abandoned = True
         batch.report_state = REPORT_AND_FLIGHT if has_report else REPORT_SERVED
-    accumulator_finish(accumulator, batch, has_report)
+    ledger_finish(&accumulator.ledger, batch, has_report)
     if not stays and not has_report:
         batch_free(batch, &accumulator.pool)
     signal_raise(&accumulator.progress)    # after the memory is back: poll() looks for it
@@ -161,7 +160,7 @@ cdef void _split(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch
             or not batch_split(batch, &accumulator.pool, &first, &second):
         _give_up(delivery, queue, batch, ERROR_MSG_SIZE_TOO_LARGE)
         return
-    accumulator_replace(accumulator, batch, first, second)
+    ledger_replace(&accumulator.ledger, batch, first, second)
     accumulator.counters.batches_split += 1
     queue_add_retry(queue, first)
     queue_add_retry(queue, second)

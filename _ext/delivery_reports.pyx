@@ -10,10 +10,9 @@ from fastkafka.types import Outcome
 
 from libc.stdint cimport INT64_MAX
 from cpython.ref cimport Py_DECREF
-from fastkafka._core.accumulator cimport (
-    accumulator_flush, accumulator_is_flushed, accumulator_served, accumulator_take_finished,
-)
+from fastkafka._core.accumulator cimport accumulator_flush, accumulator_served
 from fastkafka._core.atomic cimport add64_relaxed, load32, load64_relaxed
+from fastkafka._core.batch_ledger cimport ledger_is_flushed, ledger_take_finished
 from fastkafka._core.buffer cimport slab_pool_destroy, slab_pool_init
 from fastkafka._core.counters cimport records_outstanding
 from fastkafka._core.lock cimport signal_raise, signal_read
@@ -53,7 +52,7 @@ cdef class ReportingCore(ClientCore):
             _drop_callbacks(batch, self.serving_slot)
             accumulator_served(&self.accumulator, batch)
         while True:
-            batch = accumulator_take_finished(&self.accumulator)
+            batch = ledger_take_finished(&self.accumulator.ledger)
             if batch == NULL:
                 break
             _drop_callbacks(batch, 0)
@@ -84,7 +83,7 @@ cdef class ReportingCore(ClientCore):
         cdef int64_t deadline_ns
         cdef Py_ssize_t served
         cdef int32_t seen
-        if load32(&self.accumulator.finished_count) == 0 and timeout == 0 and self.serving_batch == NULL \
+        if load32(&self.accumulator.ledger.finished_count) == 0 and timeout == 0 and self.serving_batch == NULL \
                 and not self.pending_events:
             if self.state.is_stopped or self.state.is_forked:
                 self.check_usable()
@@ -121,8 +120,8 @@ cdef class ReportingCore(ClientCore):
         while True:
             seen = signal_read(&self.accumulator.progress)
             self._serve()
-            if accumulator_is_flushed(&self.accumulator, flush_id) and not self.is_serving \
-                    and self.serving_batch == NULL and load32(&self.accumulator.finished_count) == 0:
+            if ledger_is_flushed(&self.accumulator.ledger, flush_id) and not self.is_serving \
+                    and self.serving_batch == NULL and load32(&self.accumulator.ledger.finished_count) == 0:
                 return self._outstanding()
             if not wait_for(&self.accumulator.progress, seen, deadline_ns):
                 return self._outstanding()
@@ -173,7 +172,7 @@ cdef class ReportingCore(ClientCore):
                 served += 1
             while True:
                 if self.serving_batch == NULL:
-                    self.serving_batch = accumulator_take_finished(&self.accumulator)
+                    self.serving_batch = ledger_take_finished(&self.accumulator.ledger)
                     if self.serving_batch == NULL:
                         return served
                     self.serving_index = self.serving_slot = 0

@@ -30,9 +30,9 @@ cdef struct CallbackSlot:
 
 cdef struct ProducerBatch:
     ProducerBatch* next                    # in whichever list holds it
-    ProducerBatch* older                   # the list of batches without an outcome: accumulator.lock
+    ProducerBatch* older                   # the list of batches without an outcome: ledger.lock
     ProducerBatch* newer
-    ProducerBatch* next_finished           # the list of batches whose reports wait: accumulator.lock
+    ProducerBatch* next_finished           # the list of batches whose reports wait: ledger.lock
     int64_t id                             # grows with creation; what one batch became keeps its id
     int32_t first_index                    # of its first record in the batch that it is a part of
     Topic* topic
@@ -63,7 +63,7 @@ cdef struct ProducerBatch:
     bint was_sent                          # bytes of a request with it left, at least once
     bint maybe_written                     # no answer, or one that does not say
     bint is_abandoned                      # has its outcome; its memory waits for the request to end
-    int32_t report_state                   # accumulator.lock: who of poll() and the request's end frees it
+    int32_t report_state                   # ledger.lock: who of poll() and the request's end frees it
     bint is_prepared                       # compressed when that shrinks it
     bint has_header                        # written with the present sequence
     # the outcome

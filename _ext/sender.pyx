@@ -131,7 +131,7 @@ cdef int64_t _look_at(Sender* sender, PartitionQueue* queue, int64_t now_ns, int
 
 cdef int64_t _look_at_all(Sender* sender, int64_t now_ns) noexcept nogil:
     """Look at every active partition; drop those with nothing left."""
-    cdef int64_t flush_id = load64(&sender.accumulator.flush_id)
+    cdef int64_t flush_id = load64(&sender.accumulator.ledger.flush_id)
     cdef bint pressure = load32(&sender.accumulator.pressure)
     cdef int64_t next_ns = INT64_MAX
     cdef PartitionQueue** place = &sender.active
@@ -435,7 +435,7 @@ cdef int64_t sender_tick(void* owner, int64_t now_ns) noexcept nogil:
 
 cdef int64_t _next_wake(Sender* sender) noexcept nogil:
     # Deadlines are judged every 100 ms, but only while there is something that could expire.
-    if load_pointer(<void**>&sender.accumulator.oldest) != NULL or sender.active != NULL:
+    if load_pointer(<void**>&sender.accumulator.ledger.oldest) != NULL or sender.active != NULL:
         return min(sender.next_look_ns, sender.next_expiry_ns)
     return sender.next_look_ns
 
