@@ -81,6 +81,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--host", help="address to listen on (127.0.0.1)")
     add("--port", type=_ports, dest="ports", help="0 is any; of the first node, or of each (9092)")
     add("--advertised-host", help="host that clients are told (--host)")
+    add("--advertised-port", type=int, help="port that clients are told (--port)")
     add("--data-dir", type=Path, help="where logs are kept; else a new one, removed at the end")
     add("--node-id", type=int, help="of the first node (1)")
     add("--rack", type=lambda text: tuple(text.split(",")), dest="racks", help="of each node")

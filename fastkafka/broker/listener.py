@@ -26,6 +26,7 @@ class Listener:
         ssl_context: ssl.SSLContext | None,
     ) -> None:
         self.node = node
+        self.bound_port = 0
         self._ssl_context = ssl_context
         self._dispatcher = dispatcher
         self._request_bytes_max = request_bytes_max
@@ -34,7 +35,7 @@ class Listener:
 
     async def open(self, bound: socket.socket) -> None:
         """Accept connections on a socket that `bind` made."""
-        self.node.port = bound.getsockname()[1]
+        self.bound_port = bound.getsockname()[1]
         self._server = await asyncio.get_running_loop().create_server(
             lambda: Connection(
                 self._dispatcher, self.node, self._request_bytes_max, self._connections

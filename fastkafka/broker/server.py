@@ -58,10 +58,11 @@ class BrokerServer:
             on_failure.pop_all()
         broker.begin()
         dispatcher = Dispatcher(broker)
-        for node, node_socket in zip(broker.nodes, bound, strict=True):
+        for index, (node, node_socket) in enumerate(zip(broker.nodes, bound, strict=True)):
             listener = Listener(node, dispatcher, settings.socket_request_max_bytes, ssl_context)
             self._listeners[node.node_id] = listener
             await listener.open(node_socket)
+            node.port = settings.node_advertised_port(index) or listener.bound_port
         self._schedule_upkeep()
 
     async def stop(self) -> None:
@@ -92,7 +93,8 @@ class BrokerServer:
         """
         node: Node = self.broker.nodes.by_id(node_id)
         if not node.is_alive:
-            await self._listeners[node_id].open(bind(self._settings.host, node.port))
+            listener = self._listeners[node_id]
+            await listener.open(bind(self._settings.host, listener.bound_port))
             self.broker.leadership.node_returned(node)
 
     def _schedule_upkeep(self) -> None:

@@ -159,9 +159,8 @@ def _listener(left: dict[str, str], where: str) -> dict[str, Any]:
     }
     if name in advertised:
         _, advertised_host, advertised_port = _parse_listener(advertised[name], where)
-        if advertised_port != port:
-            _log.warning("%s: clients are told port %d, where it listens", where, port)
         values["advertised_host"] = advertised_host
+        values["advertised_port"] = 0 if advertised_port == port else max(advertised_port, 0)
     return values
 
 

@@ -30,13 +30,15 @@ class BrokerSettings:
     """What a broker is told at its start; `check` raises ConfigError naming the bad setting.
 
     With several `brokers`, ids and ports count up from `node_id` and `port` (0 is any free one),
-    unless `ports` names each; `racks` go round the nodes.
+    unless `ports` names each; `racks` go round the nodes. Clients are told `advertised_host` and
+    `advertised_port`, which counts up as well, where these are set.
     """
 
     data_dir: Path
     host: str = "127.0.0.1"
     port: int = 9092
     advertised_host: str = ""
+    advertised_port: int = 0
     brokers: int = 1
     ports: tuple[int, ...] = ()
     racks: tuple[str, ...] = ()
@@ -93,6 +95,7 @@ class BrokerSettings:
         ranges = (
             ("port", self.port, 0, PORT_MAX),
             ("brokers", self.brokers, 1, BROKERS_MAX),
+            ("advertised_port", self.advertised_port, 0, PORT_MAX + 1 - self.brokers),
             ("port of the last broker", self.node_port(self.brokers - 1), 0, PORT_MAX),
             ("the lowest of ports", min(self.ports, default=0), 0, PORT_MAX),
             ("the highest of ports", max(self.ports, default=0), 0, PORT_MAX),
@@ -177,6 +180,10 @@ class BrokerSettings:
         if self.ports:
             return self.ports[index % len(self.ports)]
         return self.port + index if self.port else 0
+
+    def node_advertised_port(self, index: int) -> int:
+        """Return the port that clients are told; 0 is the one where the node listens."""
+        return self.advertised_port + index if self.advertised_port else 0
 
     def node_rack(self, index: int) -> str | None:
         """Return the rack of a node."""

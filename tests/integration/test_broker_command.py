@@ -64,6 +64,12 @@ def test_without_print_bootstrap_the_ready_line_says_where_the_data_is(tmp_path:
         assert line.endswith(f"data in {tmp_path / 'data'}")
 
 
+def test_clients_are_told_the_advertised_address() -> None:
+    options = ("--port", "0", "--advertised-host", "localhost", "--advertised-port", "29092")
+    with started(*options, "--print-bootstrap", "--log-level", "INFO") as (_, address):
+        assert address == "localhost:29092"
+
+
 def test_a_start_costs_less_than_300_ms_of_cpu(tmp_path: Path) -> None:
     """The best of five: others use the machine as well."""
     found = []

@@ -51,6 +51,7 @@ def test_the_usual_keys_are_taken(caplog: pytest.LogCaptureFixture) -> None:
         "port": 9192,
         "security_protocol": "PLAINTEXT",
         "advertised_host": "kafka.test",
+        "advertised_port": 0,
         "data_dir": Path("/tmp/kraft-combined-logs"),
         "socket_request_max_bytes": 104857600,
         "num_partitions": 4,
@@ -108,6 +109,15 @@ def test_the_first_listener_is_the_address(listeners: str, host: str, port: int)
     assert (found["host"], found["port"]) == (host, port)
     expected = "SASL_SSL" if listeners[0] == "A" else "PLAINTEXT"
     assert found["security_protocol"] == expected
+
+
+def test_clients_may_be_told_another_port() -> None:
+    text = "listeners=A://0.0.0.0:9092\nadvertised.listeners=A://docker.host:29092"
+    found = settings(f"{text}\nlistener.security.protocol.map=A:PLAINTEXT")
+    assert (found["port"], found["advertised_port"]) == (9092, 29092)
+    of_nodes = BrokerSettings(Path(), brokers=2, advertised_port=29092)
+    assert [of_nodes.node_advertised_port(index) for index in range(2)] == [29092, 29093]
+    assert BrokerSettings(Path()).node_advertised_port(0) == 0
 
 
 def test_users_come_from_jaas_lines() -> None:
