@@ -178,18 +178,21 @@ def check_produced(batch: memoryview, message_max_bytes: int) -> BatchHeader:
     """
     if len(batch) < HEADER_BYTES:
         raise Refusal(
-            KafkaError.INVALID_MSG, f"{len(batch)} bytes cannot hold a batch of {HEADER_BYTES}"
+            KafkaError.INVALID_RECORD, f"{len(batch)} bytes cannot hold a batch of {HEADER_BYTES}"
         )
     header = read_header(batch)
+    if not 0 <= header.magic <= MAGIC or header.size_bytes < HEADER_BYTES:
+        raise Refusal(
+            KafkaError.INVALID_MSG, f"magic {header.magic} and {header.size_bytes} bytes: no batch"
+        )
     if header.magic != MAGIC:
         raise Refusal(KafkaError.INVALID_RECORD, f"magic is {header.magic}, only v2 is taken")
-    if header.size_bytes < HEADER_BYTES or header.size_bytes > len(batch):
+    if header.size_bytes != len(batch):
         raise Refusal(
-            KafkaError.INVALID_MSG,
-            f"batch of {header.size_bytes} bytes in {len(batch)} bytes of records",
+            KafkaError.INVALID_RECORD,
+            f"a batch of {header.size_bytes} bytes in {len(batch)} bytes of records, "
+            "where exactly one is wanted",
         )
-    if header.size_bytes < len(batch):
-        raise Refusal(KafkaError.INVALID_RECORD, "more than one batch for one partition")
     if header.size_bytes > message_max_bytes:
         raise Refusal(
             KafkaError.MSG_SIZE_TOO_LARGE,
@@ -209,8 +212,6 @@ def _check_fields(header: BatchHeader) -> None:
         )
     if header.codec > _CODEC_MAX:
         raise Refusal(KafkaError.INVALID_RECORD, f"compression codec {header.codec} is unknown")
-    if header.has_append_time:
-        raise Refusal(KafkaError.INVALID_TIMESTAMP, "a producer may not set LogAppendTime")
     if header.is_control:
         raise Refusal(KafkaError.INVALID_RECORD, "a producer may not write control batches")
     if header.is_transactional and header.producer_id < 0:

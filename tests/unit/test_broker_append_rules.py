@@ -31,8 +31,8 @@ def asker(tmp_path: Path) -> Iterator[Asker]:
     asker.broker.close()
 
 
-def produce(asker: Asker, acks: int = -1) -> Body:
-    data = [{"index": 0, "records": bytes(build_batch([b"a", b"b"]))}]
+def produce(asker: Asker, acks: int = -1, index: int = 0) -> Body:
+    data = [{"index": index, "records": bytes(build_batch([b"a", b"b"]))}]
     body = {"acks": acks, "topic_data": [{"name": "logs", "partition_data": data}]}
     row: Body = asker.ask("produce", 9, body)["responses"][0]["partition_responses"][0]
     return row
@@ -57,14 +57,6 @@ def test_log_append_time_stamps_the_batch_and_the_answer(asker: Asker) -> None:
 def test_create_time_leaves_the_batch_and_answers_minus_one(asker: Asker) -> None:
     asker.broker.topics.create("logs", 1, {})
     assert produce(asker)["log_append_time_ms"] == -1
-
-
-def test_a_producer_may_not_claim_log_append_time(tmp_path: Path) -> None:
-    log = PartitionLog(tmp_path, LogConfig())
-    with pytest.raises(Refusal) as caught:
-        log.append(build_batch(attributes=LOG_APPEND_TIME))
-    assert caught.value.code == KafkaError.INVALID_TIMESTAMP
-    log.close()
 
 
 def test_timestamps_too_far_in_the_future_are_refused(tmp_path: Path) -> None:
@@ -101,7 +93,16 @@ def test_a_segment_that_ends_is_synced_before_flush_messages_count_anew(
     log.close()
 
 
-def test_acks_all_needs_as_many_replicas_as_min_insync_replicas(asker: Asker) -> None:
-    asker.broker.topics.create("logs", 1, {"min.insync.replicas": "2"})
+def test_acks_all_needs_as_many_live_replicas_as_min_insync_replicas(tmp_path: Path) -> None:
+    asker = Asker(tmp_path, brokers=2)
+    broker = asker.broker
+    first, second = (node.node_id for node in broker.nodes)
+    config = {"min.insync.replicas": "2"}
+    broker.topics.create("logs", 2, config, [[first, second], [first]])
+    assert produce(asker)["error_code"] == KafkaError.NO_ERROR
+    broker.nodes.by_id(second).is_alive = False
     assert produce(asker)["error_code"] == KafkaError.NOT_ENOUGH_REPLICAS
     assert produce(asker, acks=1)["error_code"] == KafkaError.NO_ERROR
+    # A partition cannot have more replicas in sync than it has.
+    assert produce(asker, index=1)["error_code"] == KafkaError.NO_ERROR
+    broker.close()

@@ -48,7 +48,14 @@ def test_a_good_batch_gives_its_header() -> None:
 def test_every_length_short_of_the_batch_is_refused() -> None:
     batch = build_batch()
     codes = {refusal_of(batch[:length]) for length in range(len(batch))}
-    assert codes == {KafkaError.INVALID_MSG}
+    assert codes == {KafkaError.INVALID_RECORD}
+
+
+def test_a_length_that_no_batch_can_have_is_corrupt() -> None:
+    for length in (-1, 0, HEADER_BYTES - 13):
+        batch = build_batch()
+        batch[8:12] = length.to_bytes(4, "big", signed=True)
+        assert refusal_of(batch) == KafkaError.INVALID_MSG
 
 
 def test_every_changed_byte_behind_the_crc_is_noticed() -> None:
@@ -78,9 +85,17 @@ def test_message_max_bytes_counts_the_whole_batch() -> None:
     assert refusal_of(batch, len(batch) - 1) == KafkaError.MSG_SIZE_TOO_LARGE
 
 
-@pytest.mark.parametrize("magic", [0, 1, 3, -1])
-def test_other_formats_are_refused(magic: int) -> None:
-    assert refusal_of(build_batch(magic=magic)) == KafkaError.INVALID_RECORD
+@pytest.mark.parametrize(
+    ("magic", "code"),
+    [
+        (0, KafkaError.INVALID_RECORD),
+        (1, KafkaError.INVALID_RECORD),
+        (3, KafkaError.INVALID_MSG),
+        (-1, KafkaError.INVALID_MSG),
+    ],
+)
+def test_other_formats_are_refused(magic: int, code: int) -> None:
+    assert refusal_of(build_batch(magic=magic)) == code
 
 
 @pytest.mark.parametrize(

@@ -134,8 +134,11 @@ def _check_transaction(
 
 
 def _check_replicas(broker: Broker, partition: Partition) -> None:
-    """Refuse acks=all when fewer replicas live than min.insync.replicas wants."""
-    wanted = partition.log.config.min_insync_replicas
+    """Refuse acks=all when fewer replicas live than min.insync.replicas wants.
+
+    No more are wanted than the partition has (Partition.effectiveMinIsr).
+    """
+    wanted = min(partition.log.config.min_insync_replicas, len(partition.replica_ids))
     if wanted == 1:
         return
     in_sync = sum(node.node_id in partition.replica_ids for node in broker.nodes.alive)
