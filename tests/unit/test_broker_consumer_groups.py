@@ -319,7 +319,8 @@ async def test_group_changes_its_kind_only_when_it_is_empty(groups: Groups) -> N
     assert code == KafkaError.INCONSISTENT_GROUP_PROTOCOL
     member.leave()
     classic = store.classic_for_join(GROUP)
-    store.groups[GROUP] = classic
+    assert code_of(member.send, member_epoch=1) == KafkaError.GROUP_ID_NOT_FOUND
+    assert store.groups[GROUP] is classic
     member.join()
     assert member.share == [0, 1, 2, 3]
 

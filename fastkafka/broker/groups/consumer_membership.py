@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,7 @@ from fastkafka.broker.groups.assignors import (
     DEFAULT_ASSIGNOR,
     Assignment,
     Subscriber,
+    TopicId,
 )
 from fastkafka.broker.groups.consumer_group import (
     LEAVE_EPOCH,
@@ -181,34 +183,42 @@ class ConsumerMembership:
         elif group.assignment_epoch == group.group_epoch:
             return
         by_name = {topic.name: topic.topic_id for topic in topics}
-        subscribers = [
-            Subscriber(
-                one.member_id,
-                one.instance_id,
-                frozenset(by_name[name] for name in self._names(one) if name in by_name),
-                changes.target(one.member_id),
+        topic_ids: dict[tuple[frozenset[str], str | None], frozenset[TopicId]] = {}
+        subscribers = []
+        for one in changes.members.values():
+            wanted = (one.topic_names, one.topic_regex)
+            if wanted not in topic_ids:
+                names = self._names(*wanted)
+                topic_ids[wanted] = frozenset(by_name[name] for name in names if name in by_name)
+            subscribers.append(
+                Subscriber(
+                    one.member_id, one.instance_id, topic_ids[wanted], changes.target(one.member_id)
+                )
             )
-            for one in changes.members.values()
-        ]
         name = replace(group, members=changes.members).preferred_assignor(DEFAULT_ASSIGNOR)
         partition_counts = {topic.topic_id: len(topic.partitions) for topic in topics}
         changes.put_target(ASSIGNORS[name](subscribers, partition_counts), clock_ms())
 
     def _subscribed(self, changes: ConsumerGroupChanges) -> list[Topic]:
-        names = {name for member in changes.members.values() for name in self._names(member)}
+        names = self._names_of_all(changes.members.values())
         return [self._topics.by_name(name) for name in sorted(names) if name in self._topics]
 
-    def _names(self, member: ConsumerMember) -> frozenset[str]:
-        """Return the topics that a member subscribes to by name, and those that match."""
-        if not member.topic_regex:
-            return member.topic_names
-        pattern = self._pattern(member.topic_regex)
+    def _names_of_all(self, members: Iterable[ConsumerMember]) -> set[str]:
+        # Most members of a group subscribe to the same.
+        subscriptions = {(member.topic_names, member.topic_regex) for member in members}
+        return {name for subscription in subscriptions for name in self._names(*subscription)}
+
+    def _names(self, topic_names: frozenset[str], topic_regex: str | None) -> frozenset[str]:
+        """Return the topics that somebody subscribes to by name, and those that match."""
+        if not topic_regex:
+            return topic_names
+        pattern = self._pattern(topic_regex)
         matching = (
             topic.name
             for topic in self._topics
             if not topic.is_internal and pattern.matches(topic.name)
         )
-        return member.topic_names.union(matching)
+        return topic_names.union(matching)
 
     def _pattern(self, text: str) -> TopicPattern:
         pattern = self._patterns.get(text)
@@ -224,7 +234,7 @@ class ConsumerMembership:
 
     def subscribed_topics(self, group: ConsumerGroup) -> set[str]:
         """Return the topics that somebody in the group reads."""
-        return {name for member in group.members.values() for name in self._names(member)}
+        return self._names_of_all(group.members.values())
 
     # ---- leaving
 

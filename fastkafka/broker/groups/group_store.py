@@ -95,13 +95,14 @@ class GroupStore:
         Raises: Refusal GROUP_ID_NOT_FOUND
         """
         group = self.groups.get(group_id)
-        if isinstance(group, ClassicGroup) and group.is_empty and not group.pending_members:
+        if may_begin and isinstance(group, ClassicGroup) and group.is_empty:
             if group.generation_id:
                 self.write_tombstones(group)
-            del self.groups[group_id]
+            for timer in group.pending_members.values():
+                timer.cancel()
             group = None
-        if group is None and may_begin:
-            group = self.groups[group_id] = ConsumerGroup(group_id)
+        if may_begin and group is None:
+            self.groups[group_id] = ConsumerGroup(group_id)
         return self.consumer(group_id)
 
     def forget_if_unused(self, group: Group) -> None:

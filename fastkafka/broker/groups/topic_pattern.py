@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 STATES_MAX = 2000
 _DEPTH_MAX = 50
+_NAMES_KEPT_MAX = 10_000  # whose result is known: members ask for the same names all the time
 _REPEAT_MAX = 1000  # RE2's own bound
 _DIGITS = frozenset("0123456789")
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -55,9 +56,18 @@ class TopicPattern:
     def __init__(self, text: str) -> None:
         """Compile; raises InvalidPattern."""
         self._first, self._last = _Parser(text).parse()
+        self._known: dict[str, bool] = {}
 
     def matches(self, name: str) -> bool:
         """Whether the whole of a name matches."""
+        known = self._known.get(name)
+        if known is None:
+            if len(self._known) >= _NAMES_KEPT_MAX:
+                self._known.clear()
+            known = self._known[name] = self._run(name)
+        return known
+
+    def _run(self, name: str) -> bool:
         states = _reached([self._first])
         for character in name:
             states = _reached(
