@@ -71,9 +71,7 @@ class Broker:
         before_ms = time.time_ns() // 1_000_000 - self.settings.producer_id_expiration_ms
         for topic in self.topics:
             for partition in topic.partitions:
-                partition.log.remove_old_segments()
-                partition.log.compact()
-                partition.log.expire_producers(before_ms)
+                partition.log.upkeep(before_ms)
         self.groups.upkeep()
         self.transactions.upkeep()
 

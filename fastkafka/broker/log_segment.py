@@ -9,6 +9,7 @@ Source: LogSegment.java, FileRecords.java.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -253,8 +254,11 @@ class LogSegment:
         return self._scan(0, self.size_bytes)
 
     def read_batch(self, found: FoundBatch) -> bytes:
-        """Read a whole batch."""
-        return os.pread(self._file.fileno(), found.header.size_bytes, found.position)
+        """Read a whole batch; raises OSError, also when the file ends before it."""
+        batch = os.pread(self._file.fileno(), found.header.size_bytes, found.position)
+        if len(batch) < found.header.size_bytes:
+            raise OSError(errno.EIO, "the file is shorter than its batches say", str(self.path))
+        return batch
 
     # ---- the end
 

@@ -359,6 +359,18 @@ class PartitionLog:
 
     # ---- upkeep
 
+    def upkeep(self, producers_before_ms: int) -> None:
+        """Apply retention and compaction, forget producers that wrote nothing since then.
+
+        What fails is logged and tried again the next time: other logs are not to suffer.
+        """
+        try:
+            self.remove_old_segments()
+            self.compact()
+        except OSError as error:
+            _log.error("%s: upkeep failed: %s", self.folder, error)
+        self.expire_producers(producers_before_ms)
+
     def delete_records(self, before_offset: int) -> None:
         """Let the log start at `before_offset`, which the caller has checked and kept.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import resource
 import socket
 
@@ -14,8 +13,6 @@ from fastkafka.broker.listener import Listener, bind
 from fastkafka.broker.nodes import Node
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.broker.tls import server_context
-
-_log = logging.getLogger(__name__)
 
 
 class BrokerServer:
@@ -102,11 +99,9 @@ class BrokerServer:
         self._upkeep = asyncio.get_running_loop().call_later(delay_s, self._run_upkeep)
 
     def _run_upkeep(self) -> None:
-        try:
-            self.broker.upkeep()
-        except OSError as error:
-            _log.error("upkeep failed: %s", error)
+        # First, so that whatever upkeep raises does not end it for good.
         self._schedule_upkeep()
+        self.broker.upkeep()
 
 
 def _raise_file_limit() -> None:

@@ -288,3 +288,21 @@ def test_files_of_others_in_a_log_folder_are_left_alone(open_broker: OpenBroker)
     (folder / "notes.log").write_text("not a segment")
     assert open_broker().topics.by_name("logs").partition(0).log.log_end_offset == 0
     assert (folder / "notes.log").read_text() == "not a segment"
+
+
+def test_upkeep_of_one_log_that_fails_keeps_no_other_from_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = Broker(BrokerSettings(tmp_path, segment_bytes=100))
+    first, second = broker.topics.create("logs", 2, {"retention.ms": "1"}).partitions
+    for partition in (first, second):
+        partition.append(build_idempotent(0))
+
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    first.log.remove_old_segments = fail  # type: ignore[method-assign]
+    broker.upkeep()
+    assert (first.log.log_start_offset, second.log.log_start_offset) == (0, 1)
+    assert "upkeep failed" in caplog.text and "logs-0" in caplog.text
+    broker.close()
