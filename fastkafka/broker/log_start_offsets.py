@@ -8,6 +8,7 @@ Source: CheckpointFile.java, OffsetCheckpointFile.java; LogManager.LOG_START_OFF
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastkafka.broker.data_dir import replace_file
@@ -41,10 +42,10 @@ class LogStartOffsets:
         """Return where a log starts at the least."""
         return self._entries.get((topic, index), 0)
 
-    def put(self, topic: str, index: int, offset: int) -> None:
-        """Keep where a log starts; raises OSError, and keeps nothing then."""
+    def put(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Keep where logs start, by topic and partition; after an OSError nothing is kept."""
         before = dict(self._entries)
-        self._entries[topic, index] = offset
+        self._entries.update(offsets)
         self._save_or_restore(before)
 
     def forget(self, topic: str) -> None:

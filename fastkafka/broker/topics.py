@@ -327,16 +327,20 @@ class Topics:
         for partition in topic.partitions:
             partition.log.config = log_config(self._settings, config)
 
-    def delete_records(self, partition: Partition, before_offset: int) -> None:
-        """Let a log start later, also after a crash; raises Refusal KAFKA_STORAGE_ERROR."""
-        log_starts = self._log_starts[partition.log.folder.parent]
+    def delete_records(self, before_offsets: Mapping[Partition, int]) -> None:
+        """Let logs start later, also after a crash; raises Refusal KAFKA_STORAGE_ERROR."""
+        by_log_dir: dict[Path, dict[tuple[str, int], int]] = {}
+        for partition, offset in before_offsets.items():
+            offsets = by_log_dir.setdefault(partition.log.folder.parent, {})
+            offsets[partition.topic_name, partition.index] = offset
         try:
-            log_starts.put(partition.topic_name, partition.index, before_offset)
-            partition.log.delete_records(before_offset)
+            for log_dir, offsets in by_log_dir.items():
+                self._log_starts[log_dir].put(offsets)
+            for partition, offset in before_offsets.items():
+                partition.log.delete_records(offset)
         except OSError as error:
             raise Refusal(
-                KafkaError.KAFKA_STORAGE_ERROR,
-                f"records of {partition.log.folder.name} could not be deleted: {error}",
+                KafkaError.KAFKA_STORAGE_ERROR, f"records could not be deleted: {error}"
             ) from error
 
     def set_leaders(self, leaders: Sequence[tuple[Partition, int]]) -> None:

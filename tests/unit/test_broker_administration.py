@@ -82,6 +82,26 @@ def test_records_stay_when_their_deletion_cannot_be_kept(
     assert logs.partition(0).log.log_start_offset == 0
 
 
+def test_one_request_costs_one_write_however_many_partitions_it_names(
+    asker: Asker, logs: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asker.broker.topics.add_partitions(logs, [[asker.broker.nodes.first.node_id]] * 20)
+    for partition in logs.partitions:
+        partition.append(build_batch())
+    writes: list[Path] = []
+    save = log_start_offsets_room.replace_file
+    monkeypatch.setattr(
+        log_start_offsets_room,
+        "replace_file",
+        lambda path, *rest, **named: (writes.append(path), save(path, *rest, **named)),
+    )
+    asked = [{"partition_index": index, "offset": -1} for index in range(23)]
+    body = {"topics": [{"name": "logs", "partitions": asked}], "timeout_ms": 1}
+    rows = asker.ask("delete_records", 2, body)["topics"][0]["partitions"]
+    assert [row["low_watermark"] for row in rows] == [1] * 22 + [-1]
+    assert len(writes) == 1
+
+
 def test_compacted_topics_do_not_delete_records(asker: Asker, logs: Topic) -> None:
     asker.broker.topics.set_config(logs, {"cleanup.policy": "compact"})
     assert delete_records(asker, 0) == (KafkaError.POLICY_VIOLATION, -1)

@@ -6,7 +6,7 @@ rest of the first one is out of range.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastkafka.broker.answers import Body, Handler
 from fastkafka.broker.refusal import NO_ERROR, Refusal
@@ -15,6 +15,7 @@ from fastkafka.errors import KafkaError
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
     from fastkafka.broker.request import Request
+    from fastkafka.broker.topics import Partition
 
 _HIGH_WATERMARK = -1  # DeleteRecordsRequest.HIGH_WATERMARK
 _INVALID_LOW_WATERMARK = -1
@@ -22,32 +23,47 @@ _INVALID_LOW_WATERMARK = -1
 
 def handle(broker: Broker, request: Request) -> Body:
     """Answer each partition with the offset that it starts at now."""
+    found = [
+        _find(broker, request, topic["name"], asked)
+        for topic in request.body["topics"]
+        for asked in topic["partitions"]
+    ]
+    # All of them are written down at once: each time costs a sync of the disk.
+    moved: dict[Partition, int] = {}
+    for target in found:
+        if isinstance(target, _Target) and target.offset > target.partition.log.log_start_offset:
+            moved[target.partition] = max(target.offset, moved.get(target.partition, 0))
+    if moved:
+        broker.topics.delete_records(moved)
+    targets = iter(found)
     return {
         "topics": [
             {
                 "name": topic["name"],
-                "partitions": [
-                    _answer(broker, request, topic["name"], asked) for asked in topic["partitions"]
-                ],
+                "partitions": [_answer(asked, next(targets)) for asked in topic["partitions"]],
             }
             for topic in request.body["topics"]
         ]
     }
 
 
-def _answer(broker: Broker, request: Request, topic_name: str, asked: dict[str, Any]) -> Body:
+class _Target(NamedTuple):
+    """A partition and the offset that it is to start at."""
+
+    partition: Partition
+    offset: int
+
+
+def _find(
+    broker: Broker, request: Request, topic_name: str, asked: dict[str, Any]
+) -> _Target | Refusal:
     try:
-        low_watermark = _delete(broker, request, topic_name, asked)
+        return _checked(broker, request, topic_name, asked)
     except Refusal as refusal:
-        return _refused(asked, refusal.code)
-    return {
-        "partition_index": asked["partition_index"],
-        "low_watermark": low_watermark,
-        "error_code": NO_ERROR,
-    }
+        return refusal
 
 
-def _delete(broker: Broker, request: Request, topic_name: str, asked: dict[str, Any]) -> int:
+def _checked(broker: Broker, request: Request, topic_name: str, asked: dict[str, Any]) -> _Target:
     topic = broker.topics.by_name(topic_name)
     if topic.is_internal:
         raise Refusal(KafkaError.TOPIC_EXCEPTION, f"{topic_name} belongs to the coordinators")
@@ -61,9 +77,17 @@ def _delete(broker: Broker, request: Request, topic_name: str, asked: dict[str, 
         raise Refusal(
             KafkaError.OFFSET_OUT_OF_RANGE, f"offset {offset} is not in 0 to {log.high_watermark}"
         )
-    if offset > log.log_start_offset:
-        broker.topics.delete_records(partition, offset)
-    return log.log_start_offset
+    return _Target(partition, offset)
+
+
+def _answer(asked: dict[str, Any], target: _Target | Refusal) -> Body:
+    if isinstance(target, Refusal):
+        return _refused(asked, target.code)
+    return {
+        "partition_index": asked["partition_index"],
+        "low_watermark": target.partition.log.log_start_offset,
+        "error_code": NO_ERROR,
+    }
 
 
 def _refused(asked: dict[str, Any], error_code: int) -> Body:
