@@ -33,7 +33,8 @@ async def fetch_all(data_dir: Path) -> tuple[bytes, bytes]:
         for _ in range(BATCH_COUNT):
             partition.append(batch)
         expected = b"".join(placed(batch, offset) for offset in range(BATCH_COUNT))
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.broker.port)
+        host, _, port = server.bootstrap_servers.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
         asked = {"partition": 0, "fetch_offset": 0, "partition_max_bytes": 2**30}
         body = {"max_wait_ms": 0, "topics": [{"topic": "logs", "partitions": [asked]}]}
         frame = protocol.encode_request(FETCH, 11, 1, "test", body)
