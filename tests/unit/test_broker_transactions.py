@@ -187,6 +187,36 @@ def test_producer_id_of_another_is_refused(transactions: Transactions) -> None:
         assert code == KafkaError.INVALID_PRODUCER_ID_MAPPING
 
 
+def test_transactional_ids_are_listed_by_what_is_asked_for(tmp_path: Path) -> None:
+    asker = Asker(tmp_path)
+    for name in ("copy-1", "copy-2", "other"):
+        init = {"transactional_id": name, "transaction_timeout_ms": 1000}
+        asker.ask("init_producer_id", 4, init)
+    asker.broker.topics.create("logs", 1, {})
+    found = asker.broker.transactions.describe("copy-2")
+    owner = Producer("copy-2", found["producer_id"], found["producer_epoch"])
+
+    async def begin() -> None:
+        asker.broker.transactions.add_partitions(owner, [LOGS])
+
+    run(begin())
+
+    def listed(**filters: Any) -> list[str]:
+        answer = asker.ask("list_transactions", 2, filters)
+        return [row["transactional_id"] for row in answer["transaction_states"]]
+
+    assert listed() == ["copy-1", "copy-2", "other"]
+    assert listed(transactional_id_pattern="copy-.*") == ["copy-1", "copy-2"]
+    assert listed(state_filters=["Ongoing"]) == ["copy-2"]
+    assert listed(producer_id_filters=[owner.producer_id]) == ["copy-2"]
+    assert listed(duration_filter=60_000) == []
+    wrong = asker.ask("list_transactions", 2, {"transactional_id_pattern": "("})
+    assert wrong["error_code"] == KafkaError.INVALID_REGULAR_EXPRESSION
+    unknown = asker.ask("list_transactions", 0, {"state_filters": ["Asleep"]})
+    assert (unknown["unknown_state_filters"], unknown["transaction_states"]) == (["Asleep"], [])
+    asker.broker.close()
+
+
 # ---- the end of a transaction
 
 

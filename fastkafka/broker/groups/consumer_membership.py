@@ -33,7 +33,7 @@ from fastkafka.broker.groups.consumer_group import (
 )
 from fastkafka.broker.groups.consumer_group_changes import ConsumerGroupChanges, topic_rows
 from fastkafka.broker.groups.group_store import GroupStore
-from fastkafka.broker.groups.topic_pattern import InvalidPattern, TopicPattern
+from fastkafka.broker.name_pattern import InvalidPattern, NamePattern
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.errors import KafkaError
 
@@ -78,7 +78,7 @@ class ConsumerMembership:
         self._store = store
         self._topics = topics
         self._settings = settings
-        self._patterns: dict[str, TopicPattern] = {}
+        self._patterns: dict[str, NamePattern] = {}
 
     def begin(self) -> None:
         """Give members that were read from the log the time of a session to come back."""
@@ -220,11 +220,11 @@ class ConsumerMembership:
         )
         return topic_names.union(matching)
 
-    def _pattern(self, text: str) -> TopicPattern:
+    def _pattern(self, text: str) -> NamePattern:
         pattern = self._patterns.get(text)
         if pattern is None:
             try:
-                pattern = TopicPattern(text)
+                pattern = NamePattern(text)
             except InvalidPattern as error:
                 raise Refusal(KafkaError.INVALID_REGULAR_EXPRESSION, str(error)) from None
             if len(self._patterns) >= _PATTERNS_KEPT_MAX:

@@ -1,6 +1,6 @@
-"""ListTransactions (key 66), versions 0 to 1: the transactional ids that the node coordinates.
+"""ListTransactions (key 66), versions 0 to 2: the transactional ids that the node coordinates.
 
-Version 1 chooses by the time that a transaction is open (KIP-994).
+Version 1 chooses by the time that a transaction is open (KIP-994), 2 by a pattern (KIP-1152).
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastkafka.broker.answers import Body, Handler
-from fastkafka.broker.refusal import NO_ERROR
+from fastkafka.broker.name_pattern import InvalidPattern, NamePattern
+from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.broker.transactions.transaction import TransactionState
+from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
@@ -23,7 +25,10 @@ def handle(broker: Broker, request: Request) -> Body:
     body = request.body
     asked = set(body["state_filters"])
     listed = broker.transactions.listed(
-        asked, set(body["producer_id_filters"]), body["duration_filter"]
+        asked,
+        set(body["producer_id_filters"]),
+        body["duration_filter"],
+        _pattern(body["transactional_id_pattern"]),
     )
     return {
         "error_code": NO_ERROR,
@@ -40,9 +45,16 @@ def handle(broker: Broker, request: Request) -> Body:
     }
 
 
+def _pattern(text: str | None) -> NamePattern | None:
+    try:
+        return NamePattern(text) if text else None
+    except InvalidPattern as error:
+        raise Refusal(KafkaError.INVALID_REGULAR_EXPRESSION, str(error)) from None
+
+
 def refuse(request: Request, error_code: int) -> Body:
     """Answer with an error."""
     return {"error_code": error_code, "unknown_state_filters": [], "transaction_states": []}
 
 
-HANDLER = Handler("list_transactions", 0, 1, handle, refuse)
+HANDLER = Handler("list_transactions", 0, 2, handle, refuse)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastkafka.broker.coordinator_log import CoordinatorLog, clock_ms, storage_refusal
 from fastkafka.broker.groups.group_store import TOPIC as OFFSETS_TOPIC
+from fastkafka.broker.name_pattern import NamePattern
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.state_codec import decode_state, encode_state
 from fastkafka.broker.transaction_marker import TransactionMarker
@@ -350,11 +351,17 @@ class TransactionCoordinator:
     # ---- what administrators see
 
     def listed(
-        self, states: Collection[str], producer_ids: Collection[int], duration_ms: int
+        self,
+        states: Collection[str],
+        producer_ids: Collection[int],
+        duration_ms: int,
+        pattern: NamePattern | None,
     ) -> list[Transaction]:
         """Return the transactional ids in these states and of these producers, if any is named.
 
-        Args: duration_ms: only transactions that are open for longer, -1 for all
+        Args:
+            duration_ms: only transactions that are open for longer, -1 for all
+            pattern: only transactional ids that match, None for all
         """
         began_before = clock_ms() - duration_ms
         return [
@@ -362,6 +369,7 @@ class TransactionCoordinator:
             for _, transaction in sorted(self._transactions.items())
             if (not states or transaction.state.text in states)
             and (not producer_ids or transaction.producer_id in producer_ids)
+            and (pattern is None or pattern.matches(transaction.transactional_id))
             and (duration_ms < 0 or 0 <= transaction.start_timestamp < began_before)
         ]
 

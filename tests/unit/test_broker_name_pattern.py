@@ -1,4 +1,4 @@
-"""Patterns over topic names: what Python's `re` says of the same ones, but never slowly."""
+"""Patterns over names: what Python's `re` says of the same ones, but never slowly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastkafka.broker.groups.topic_pattern import InvalidPattern, TopicPattern
+from fastkafka.broker.name_pattern import InvalidPattern, NamePattern
 
 PATTERNS = [
     *("", "a", "a*", "a+b?", "(a|b)*abb", "^logs$", "^(?:x|y)+z", "a{2,3}", "a{2,}b", "a{0}b"),
@@ -19,11 +19,11 @@ PATTERNS = [
 @given(st.sampled_from(PATTERNS), st.text("abcxyz019.-{},", max_size=8))
 def test_names_match_as_in_python(pattern: str, name: str) -> None:
     expected = re.fullmatch(pattern.replace("{,2}", r"\{,2\}"), name) is not None
-    assert TopicPattern(pattern).matches(name) is expected
+    assert NamePattern(pattern).matches(name) is expected
 
 
 def test_pattern_that_makes_others_backtrack_takes_no_time() -> None:
-    assert not TopicPattern("(a*)*(a|aa)*" + "a?" * 50 + "c").matches("a" * 249)
+    assert not NamePattern("(a*)*(a|aa)*" + "a?" * 50 + "c").matches("a" * 249)
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_pattern_that_makes_others_backtrack_takes_no_time() -> None:
 )
 def test_what_is_no_pattern_is_refused(text: str) -> None:
     with pytest.raises(InvalidPattern):
-        TopicPattern(text)
+        NamePattern(text)

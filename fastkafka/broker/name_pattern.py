@@ -1,9 +1,9 @@
-"""Regular expressions over topic names, in time that grows with the name only.
+"""Regular expressions over names, in time that grows with the name only.
 
-Members choose topics by RE2 expressions (KIP-848), and a broker must not hang on one: Python's `re`
-backtracks, so this is a small automaton that is in all its states at once. It knows characters,
-`.`, classes, groups, `|`, `*`, `+`, `?`, `{m,n}`, `^` and `$`; the whole name has to match, as in
-Kafka.
+Members choose topics by RE2 expressions (KIP-848), administrators transactional ids (KIP-1152), and
+a broker must not hang on one: Python's `re` backtracks, so this is a small automaton that is in all
+its states at once. It knows characters, `.`, classes, groups, `|`, `*`, `+`, `?`, `{m,n}`, `^` and
+`$`; the whole name has to match, as in Kafka.
 Source: RE2's syntax; Thompson, Regular Expression Search Algorithm (1968)
 """
 
@@ -50,7 +50,7 @@ class _Part(NamedTuple):
     last: _State
 
 
-class TopicPattern:
+class NamePattern:
     """A compiled expression."""
 
     def __init__(self, text: str) -> None:
