@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -275,3 +276,38 @@ def test_transaction_of_a_dead_producer_does_not_block_readers_for_ever(
     message = consumer.poll(TIMEOUT_S)
     assert message.value() == b"after"
     consumer.close()
+
+
+def test_group_and_transactions_go_on_while_nodes_die(foreign_client: ForeignClient) -> None:
+    confluent = foreign_client("confluent_kafka")
+    with EmbeddedBroker(brokers=3, default_replication_factor=3, num_partitions=6) as broker:
+        producer = confluent_producer(confluent, broker, "tx")
+        config = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "group"}
+        config |= {"group.protocol": "consumer", "auto.offset.reset": "earliest"}
+        consumers = [confluent.Consumer(config) for _ in range(2)]
+        sent: list[bytes] = []
+        values: list[bytes] = []
+        for round_number in range(4):
+            if round_number:
+                broker.faults.kill_node(round_number)
+            producer.begin_transaction()
+            for number in range(30):
+                sent.append(b"%d-%d" % (round_number, number))
+                producer.produce("logs", sent[-1], partition=number % 6)
+            producer.commit_transaction(TIMEOUT_S)
+            if not round_number:
+                for consumer in consumers:
+                    consumer.subscribe(["logs"])
+            end_s = time.monotonic() + TIMEOUT_S
+            while len(values) < len(sent):
+                assert time.monotonic() < end_s, f"{len(values)} of {len(sent)}"
+                for consumer in consumers:
+                    message = consumer.poll(0.02)
+                    if message is not None and message.error() is None:
+                        values.append(message.value())
+            if round_number:
+                broker.faults.restart_node(round_number)
+        for consumer in consumers:
+            consumer.close()
+        assert sorted(values) == sorted(sent)
+        assert "Traceback" not in broker.log_text()
