@@ -356,6 +356,14 @@ async def test_administrator_removes_a_static_member_by_its_instance_id(groups: 
     assert code_of(groups.classic.leave, GROUP, "", instance) == KafkaError.UNKNOWN_MEMBER_ID
 
 
+@in_virtual_time
+async def test_member_with_the_longest_name_gets_an_id_that_fits_into_a_string(
+    groups: Groups,
+) -> None:
+    joined = await groups.join(instance="\N{SNOWMAN}" * 10_000)
+    assert len(joined["member_id"].encode()) <= 2**15 - 1
+
+
 def instance_of(groups: Groups, joined: Body) -> str | None:
     return groups.group.members[joined["member_id"]].group_instance_id
 

@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 NO_MEMBER_ID = ""
 # A JoinGroup that waits is not asked for heartbeats; a client that left meanwhile is put out then.
 _NEW_MEMBER_JOIN_TIMEOUT_MS = 300_000
+# A client may call itself by the longest string there is: what is made of it must be a string too.
+_NAME_IN_MEMBER_ID_CHARACTERS_MAX = 1000
 _Stable = ClassicState.STABLE
 _Preparing = ClassicState.PREPARING_REBALANCE
 _Completing = ClassicState.COMPLETING_REBALANCE
@@ -136,7 +138,7 @@ class ClassicMembership:
             )
 
     def _join_dynamic(self, group: ClassicGroup, asked: JoinRequest) -> Answer:
-        member_id = f"{asked.client_id}-{new_uuid().hex()}"
+        member_id = _new_member_id(asked.client_id)
         if not asked.must_know_member_id:
             return self._add(group, asked, member_id)
         group.pending_members[member_id] = _after(
@@ -145,7 +147,7 @@ class ClassicMembership:
         return {**refused_join(member_id), "error_code": KafkaError.MEMBER_ID_REQUIRED}
 
     def _join_static(self, group: ClassicGroup, asked: JoinRequest) -> Answer:
-        member_id = f"{asked.group_instance_id}-{new_uuid().hex()}"
+        member_id = _new_member_id(asked.group_instance_id or "")
         old_id = group.static_member_id(asked.group_instance_id)
         if old_id is None:
             return self._add(group, asked, member_id)
@@ -449,6 +451,11 @@ class ClassicMembership:
         if member is None:
             raise _unknown_member(member_id)
         return member
+
+
+def _new_member_id(name: str) -> str:
+    """Make the id of a member that calls itself `name`, short enough for any response."""
+    return f"{name[:_NAME_IN_MEMBER_ID_CHARACTERS_MAX]}-{new_uuid().hex()}"
 
 
 def _after(delay_ms: int, callback: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
