@@ -133,13 +133,18 @@ class AioCopier:
             found = await self._consumer.getmany(timeout_ms=1000, max_records=CHUNK - len(values))
             values += [row.value for rows in found.values() for row in rows]
         await self._producer.begin_transaction()
-        for value in values:
-            await self._producer.send(self._sink, marked + value, partition=0)
-        await self._producer.send_offsets_to_transaction({self._place: offset + CHUNK}, self._group)
-        if abort:
-            await self._producer.abort_transaction()
-        else:
-            await self._producer.commit_transaction()
+        sends = [await self._producer.send(self._sink, marked + v, partition=0) for v in values]
+        try:
+            await self._producer.send_offsets_to_transaction(
+                {self._place: offset + CHUNK}, self._group
+            )
+            if abort:
+                await self._producer.abort_transaction()
+            else:
+                await self._producer.commit_transaction()
+        finally:
+            # A fenced or aborted producer fails each of them; nobody else would look.
+            await asyncio.gather(*sends, return_exceptions=True)
 
     def close(self) -> None:
         self._loop.run_until_complete(self._consumer.stop())
