@@ -135,7 +135,7 @@ class PartitionLog:
             segment = self._new_segment(base_offset)
             is_last = base_offset == base_offsets[-1] if base_offsets else True
             leftover_bytes = segment.recover(
-                check_crcs=is_last, visit=partial(self._revive, segment, now_ms)
+                check_crcs=True, visit=partial(self._revive, segment, now_ms)
             )
             if leftover_bytes and is_last:
                 _log.warning("cutting %d torn bytes off %s", leftover_bytes, segment.path)

@@ -160,13 +160,16 @@ def test_the_last_five_batches_of_each_producer_come_back(tmp_path: Path) -> Non
     log.close()
 
 
-def test_damage_in_an_older_segment_costs_that_segment_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged_byte", [16, 80], ids=["magic", "content"])
+def test_damage_in_an_older_segment_costs_that_segment_only(
+    tmp_path: Path, damaged_byte: int
+) -> None:
     batch = build_batch([b"x" * 100])
     config = LogConfig(segment_bytes=2 * len(batch))
     write_log(tmp_path, *[batch] * 5, config=config)
     path = tmp_path / "00000000000000000002.log"
     stored = bytearray(path.read_bytes())
-    stored[len(batch) + 16] = 9  # the magic of the second batch
+    stored[len(batch) + damaged_byte] ^= 9  # of the second batch
     path.write_bytes(stored)
     log = PartitionLog(tmp_path, config)
     assert log.log_end_offset == 5
