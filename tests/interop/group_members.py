@@ -75,6 +75,8 @@ class KafkaPythonMember:
             auto_offset_reset="earliest",
             enable_auto_commit=False,
         )
+        # It would assign before it knows the topic, and then nothing.
+        assert self._consumer.partitions_for_topic(topic)
 
     def poll(self) -> list[tuple[int, bytes]]:
         found = self._consumer.poll(timeout_ms=int(1000 * POLL_S))
