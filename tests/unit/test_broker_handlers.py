@@ -480,3 +480,14 @@ def test_a_disk_full_under_produce_is_a_storage_error(
     assert answer["error_code"] == KafkaError.KAFKA_STORAGE_ERROR
     assert "No space left on device" in answer["error_message"]
     assert produce(asker, 0, build_batch())["base_offset"] == 1
+
+
+def test_only_coordinators_write_internal_topics(asker: Asker) -> None:
+    topic = asker.broker.topics.create("__consumer_offsets", 1, {})
+    topics = [
+        {"name": topic.name, "partition_data": [{"index": 0, "records": bytes(build_batch())}]}
+    ]
+    answer = asker.ask("produce", 8, {"acks": -1, "timeout_ms": 1, "topic_data": topics})
+    [row] = answer["responses"][0]["partition_responses"]
+    assert row["error_code"] == KafkaError.TOPIC_EXCEPTION
+    assert topic.partition(0).log.log_end_offset == 0

@@ -32,6 +32,7 @@ ACKS_ALL = -1
 ACKS_NONE = 0
 LEADER_HINTS_SINCE = 10  # KIP-951
 _ACKS_VALID = (-1, 0, 1)
+_MAY_WRITE_INTERNAL_TOPICS = "__admin_client"  # AdminUtils.ADMIN_CLIENT_ID
 
 
 def handle(broker: Broker, request: Request) -> Body | None:
@@ -93,6 +94,10 @@ def _append(broker: Broker, request: Request, topic: Topic, data: dict[str, Any]
     try:
         if data["records"] is None:
             raise Refusal(KafkaError.INVALID_RECORD, "there are no records")
+        if topic.is_internal and request.client_id != _MAY_WRITE_INTERNAL_TOPICS:
+            raise Refusal(
+                KafkaError.TOPIC_EXCEPTION, f"{topic.name} is written by its coordinator only"
+            )
         partition = topic.partition(index)
         partition.check_request(request)
         if request.body["acks"] == ACKS_ALL:
