@@ -179,10 +179,9 @@ def test_pytest_finds_the_plugin_of_an_installed_package() -> None:
 
 
 @pytest.mark.resident
-def test_tests_with_a_topic_each_take_no_longer_than_they_may() -> None:
-    """The short form of `make isolated-tests`, with room for a busy machine."""
-    seconds_for_all = 30.0
-    assert run_user_tests(100) < 6 * seconds_for_all * 100 / 1000
+def test_a_hundred_tests_have_a_topic_each() -> None:
+    """The short form of `make isolated-tests`, which also judges the time."""
+    run_user_tests(100)
 
 
 def test_the_examples_of_the_manual_run(run: Run) -> None:
