@@ -17,7 +17,7 @@ from fastkafka._core.topics cimport Partition, Topic
 cdef enum:
     # What is read ahead at first. More is only slower while the application keeps up: each queued
     # megabyte is memory that was not touched before, and that no cache holds when it is returned.
-    BOUND_BYTES_FIRST = 4194304
+    BOUND_BYTES_FIRST = 8388608
     # What one response may hold at first, just below a size of receive buffers: responses of one size
     # come back to the same few buffers, and pages that were touched once are never given back.
     RESPONSE_BYTES_FIRST = 4128768
