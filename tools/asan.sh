@@ -14,7 +14,7 @@ mkdir -p "$TREE"
 # Everything but what was built here goes first, so that a file removed from the project is gone here too.
 find "$TREE" -mindepth 1 \( -path "$TREE/build" -o -name '*.so' \) -prune -o -type f -print0 | xargs -0 -r rm -f
 tar -cf - --exclude='*.so' --exclude=__pycache__ _ext fastkafka tests tools benchmarks setup.py pyproject.toml \
-    $(ls README.md ARCHITECTURE.md 2>/dev/null) | tar -xf - -C "$TREE"
+    $(ls -d README.md ARCHITECTURE.md docs 2>/dev/null) | tar -xf - -C "$TREE"
 
 cd "$TREE"
 FASTKAFKA_BUILD=asan "$PY" setup.py -q build_ext --inplace

@@ -15,6 +15,7 @@ import random
 import socket
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -108,10 +109,11 @@ class FaultProxy:
             self._keep(self._accept(listener, host, port))
         return _HOST, listener.getsockname()[1]
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _accept(self, listener: socket.socket, host: str, port: int) -> None:
         broker = f"{host}:{port}"
@@ -122,28 +124,31 @@ class FaultProxy:
                 reset_on_close(client)
                 client.close()
             else:
-                self._keep(self._serve(client, host, port))
+                serving = self._keep(self._serve(client, host, port))
+                # Also when the proxy closes before it begins to serve.
+                serving.add_done_callback(partial(_close, client))
 
     async def _serve(self, client: socket.socket, host: str, port: int) -> None:
         upstream = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
             upstream.setblocking(False)
-            await self._loop.sock_connect(upstream, (host, port))
-        except OSError:
-            upstream.close()
-            reset_on_close(client)
-            client.close()
-            return
-        for end in (client, upstream):
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link = Link(client, upstream, f"{host}:{port}", self.faults, self._choice)
-        rewriter = AddressRewriter(self._exchange)
-        link.connect_pipes(rewriter.to_broker, rewriter.to_client)
-        self._links.add(link)
-        try:
-            await link.run()
+            try:
+                await self._loop.sock_connect(upstream, (host, port))
+            except OSError:
+                reset_on_close(client)
+                return
+            for end in (client, upstream):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            link = Link(client, upstream, f"{host}:{port}", self.faults, self._choice)
+            rewriter = AddressRewriter(self._exchange)
+            link.connect_pipes(rewriter.to_broker, rewriter.to_client)
+            self._links.add(link)
+            try:
+                await link.run()
+            finally:
+                self._links.discard(link)
         finally:
-            self._links.discard(link)
+            upstream.close()
 
     async def _stop(self) -> None:
         for listener in self._listeners.values():
@@ -153,6 +158,10 @@ class FaultProxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _close(end: socket.socket, _: object) -> None:
+    end.close()
 
 
 def _address(server: str) -> tuple[str, int]:

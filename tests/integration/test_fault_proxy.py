@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -273,3 +274,13 @@ def test_producer_and_consumer_get_through_cuts_and_small_segments(broker: Embed
             places = [TopicPartition("through-the-proxy", p, 0) for p in range(2)]
             assert consumer.read_to_end(places, TIMEOUT_S) == 3000
     assert_clean(history)
+
+
+def test_a_proxy_that_closes_while_it_connects_leaves_no_socket_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        for _ in range(20):
+            proxy = FaultProxy(f"127.0.0.1:{broker.getsockname()[1]}")
+            host, _, port = proxy.bootstrap_servers.rpartition(":")
+            with socket.create_connection((host, int(port))):
+                proxy.close()
+    gc.collect()  # an open socket would warn now, which pytest makes an error
