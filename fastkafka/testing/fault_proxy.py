@@ -106,7 +106,8 @@ class FaultProxy:
             listener = socket.create_server((_HOST, 0))
             listener.setblocking(False)
             self._listeners[host, port] = listener
-            self._keep(self._accept(listener, host, port))
+            # Not sock_accept: cancelled at the wrong moment it forgets the connection it has accepted.
+            self._loop.add_reader(listener, self._accept, listener, host, port)
         return _HOST, listener.getsockname()[1]
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -115,18 +116,21 @@ class FaultProxy:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _accept(self, listener: socket.socket, host: str, port: int) -> None:
-        broker = f"{host}:{port}"
-        while True:
-            client, _ = await self._loop.sock_accept(listener)
-            refusals = [fault_id for fault_id, fault in self.faults.meeting(broker) if fault.refuse]
-            if any(self.faults.hit(fault_id) for fault_id in refusals):
-                reset_on_close(client)
-                client.close()
-            else:
-                serving = self._keep(self._serve(client, host, port))
-                # Also when the proxy closes before it begins to serve.
-                serving.add_done_callback(partial(_close, client))
+    def _accept(self, listener: socket.socket, host: str, port: int) -> None:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return  # it has gone again
+        client.setblocking(False)
+        meeting = self.faults.meeting(f"{host}:{port}")
+        refusals = [fault_id for fault_id, fault in meeting if fault.refuse]
+        if any(self.faults.hit(fault_id) for fault_id in refusals):
+            reset_on_close(client)
+            client.close()
+        else:
+            serving = self._keep(self._serve(client, host, port))
+            # Also when the proxy closes before it begins to serve.
+            serving.add_done_callback(partial(_close, client))
 
     async def _serve(self, client: socket.socket, host: str, port: int) -> None:
         upstream = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -152,6 +156,7 @@ class FaultProxy:
 
     async def _stop(self) -> None:
         for listener in self._listeners.values():
+            self._loop.remove_reader(listener)
             listener.close()
         running = asyncio.current_task()
         tasks = [task for task in self._tasks if task is not running]
