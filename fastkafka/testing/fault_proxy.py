@@ -106,7 +106,7 @@ class FaultProxy:
             listener = socket.create_server((_HOST, 0))
             listener.setblocking(False)
             self._listeners[host, port] = listener
-            # Not sock_accept: cancelled at the wrong moment it forgets the connection it has accepted.
+            # Not sock_accept: cancelled at the wrong moment it forgets the connection it took.
             self._loop.add_reader(listener, self._accept, listener, host, port)
         return _HOST, listener.getsockname()[1]
 
