@@ -31,8 +31,10 @@ class Talk:
         (created,) = self.ask("create_topics", 5, body)["topics"]
         assert created["error_code"] == 0, created
         deadline = time.monotonic() + LEADER_TIMEOUT_S
-        while self.offset(-1)[0] and time.monotonic() < deadline:
-            pass  # Kafka answers before its leaders know of the topic
+        for partition in range(2):
+            while self.offset(-1, partition=partition)[0]:
+                # Kafka answers before its leaders know of the topic.
+                assert time.monotonic() < deadline, "the topic has no leaders"
 
     def __enter__(self) -> Talk:
         return self
@@ -47,9 +49,11 @@ class Talk:
         row = self.client.produce(self.topic, batch)
         return row["error_code"], row["base_offset"]
 
-    def offset(self, timestamp: int, isolation_level: int = 0) -> tuple[int, int]:
-        asked = [{"partition_index": 0, "timestamp": timestamp, "current_leader_epoch": -1}]
-        topics = [{"name": self.topic, "partitions": asked}]
+    def offset(
+        self, timestamp: int, isolation_level: int = 0, partition: int = 0
+    ) -> tuple[int, int]:
+        row = {"partition_index": partition, "timestamp": timestamp, "current_leader_epoch": -1}
+        topics = [{"name": self.topic, "partitions": [row]}]
         body = {"replica_id": -1, "isolation_level": isolation_level, "topics": topics}
         (row,) = self.ask("list_offsets", 7, body)["topics"][0]["partitions"]
         return row["error_code"], row["offset"]
