@@ -119,7 +119,9 @@ def link_cimport_tree() -> Path:
     package.mkdir(parents=True, exist_ok=True)
     (package / "__init__.py").touch()
     link = package / "_core"
-    if not link.is_symlink():
+    if not link.is_symlink() or link.resolve() != SOURCES.resolve():
+        # A copied tree brings a link into the tree that it was copied from.
+        link.unlink(missing_ok=True)
         link.symlink_to(SOURCES)
     return package.parent
 
