@@ -6,17 +6,19 @@
 # A Message has no object members but counted PyObject pointers: the garbage collector does not track it,
 # and what nobody asked for costs nothing. Most have no parts of their own and are 32 bytes, which come from a
 # free list of our own: Cython's keeps an array beside it, and saves the error indicator around each __dealloc__.
+# cython: always_allow_keywords=False
+# With it a method without arguments is METH_NOARGS, which the interpreter calls with the least ado.
 import types
 
 from fastkafka.types import Outcome
 
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport Py_EQ, Py_NE, PyTypeObject, destructor
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT, Py_XDECREF
 from fastkafka._core.pin cimport pin_release, pin_retain
 from fastkafka._core.record_batch_reader cimport headers_as_list
+from fastkafka._core.spare_bytes cimport bytes_of
 
 cdef extern from *:
     """
@@ -161,7 +163,7 @@ cdef inline void _keep(PyObject** field, object thing) noexcept:
 # --- what it says ---------------------------------------------------------------------------------
 
 cdef inline object _bytes_or_none(const char* data, int32_t count):
-    return None if count < 0 else PyBytes_FromStringAndSize(data, count)
+    return None if count < 0 else bytes_of(data, count)
 
 
 cdef inline void _view_of_entry(FetchedBatch* batch, RecordEntry* entry, RecordView* view) noexcept:
