@@ -46,8 +46,11 @@ cdef struct BrokerFetcher:
     int32_t first_target                  # rotates, so that no partition is always asked last
     bint in_flight
     bint is_wanted                        # some partition of it may be fetched
+    bint leaves_out                       # the targets are not all that will be asked of it soon
     int32_t empty_in_a_row                # answers without anything that came before their time
     int64_t sent_at_ns
+    int64_t wait_ns                       # what the Fetch under way lets the broker wait for something
+    int64_t partial_at_ns                 # not before, unless all partitions can be asked for
     int64_t retry_at_ns
 
 cdef struct Fetcher:

@@ -41,6 +41,7 @@ from fastkafka._core.log_ring cimport LOG_DEBUG, LOG_WARNING, log_push
 cdef enum:
     EMPTY_IN_A_ROW_MAX = 8
     EMPTY_PAUSE_NS_MAX = 100000000
+    PARTIAL_PAUSE_NS = 100000000           # between Fetches for some partitions, while others have no room
 
 
 cdef inline void _changed(Fetcher* fetcher) noexcept nogil:
@@ -263,11 +264,18 @@ cdef void _add_target(BrokerFetcher* broker_fetcher, FetchPosition* position) no
     broker_fetcher.target_count += 1
 
 
+cdef inline bint _is_expected(FetchPosition* position) noexcept nogil:
+    """Say whether a partition that is not asked for now is soon: with room, or with the offset that is on its way."""
+    return not position.is_paused and (
+        position.state == FETCH_FETCHING or position.state == FETCH_NEEDS_OFFSET and position.is_asked)
+
+
 cdef void _collect_targets(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     """List what to ask this broker for, beginning with another partition every time."""
     cdef FetchPosition* position = fetcher.positions
     cdef int32_t _index, skipped = 0
     broker_fetcher.target_count = 0
+    broker_fetcher.leaves_out = False
     if not _reserve_targets(broker_fetcher, fetcher.position_count):
         return
     broker_fetcher.first_target = (broker_fetcher.first_target + 1) % max(1, fetcher.position_count)
@@ -277,8 +285,11 @@ cdef void _collect_targets(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noex
     for _index in range(fetcher.position_count):
         if position == NULL:
             position = fetcher.positions
-        if _may_be_fetched(fetcher, position) and _leader(fetcher, position) == broker_fetcher.broker:
-            _add_target(broker_fetcher, position)
+        if _leader(fetcher, position) == broker_fetcher.broker:
+            if _may_be_fetched(fetcher, position):
+                _add_target(broker_fetcher, position)
+            elif _is_expected(position):
+                broker_fetcher.leaves_out = True
         position = position.next
 
 
@@ -319,6 +330,9 @@ cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     _collect_targets(fetcher, broker_fetcher)
     if broker_fetcher.target_count == 0:
         return
+    if broker_fetcher.leaves_out and broker_fetcher.partial_at_ns > _now_ns(fetcher):
+        fetcher.next_at_ns = min(fetcher.next_at_ns, broker_fetcher.partial_at_ns)
+        return
     connection = connection_for(fetcher.transport, broker_fetcher.broker, ROLE_FETCH)
     if connection == NULL:
         return
@@ -330,6 +344,8 @@ cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
         _refuse_broker(fetcher, broker_fetcher)
         return
     settings = fetcher.settings.request
+    if broker_fetcher.leaves_out:
+        settings.max_wait_ms = 0          # a broker that waits for these keeps those from being asked for
     settings.max_bytes = <int32_t>min(
         min(<int64_t>settings.max_bytes, fetcher.settings.queued_bytes_max),
         max(<int64_t>RESPONSE_BYTES_FIRST, load64(&fetcher.bound_bytes) // 4))
@@ -353,6 +369,7 @@ cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     request.on_failed = _on_failed
     broker_fetcher.in_flight = True
     broker_fetcher.sent_at_ns = _now_ns(fetcher)
+    broker_fetcher.wait_ns = settings.max_wait_ms * <int64_t>NS_PER_MS
     fetcher.transport.counters.fetch_requests += 1
     connection_send(connection, request)
 
@@ -414,7 +431,8 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
 
 cdef void _slow_down_when_empty(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     """A broker waits fetch.wait.max.ms before it answers with nothing. One that does not must not make us spin."""
-    cdef int64_t wait_ns = fetcher.settings.request.max_wait_ms * <int64_t>NS_PER_MS
+    cdef int64_t wait_ns = broker_fetcher.wait_ns
+    broker_fetcher.partial_at_ns = 0 if fetcher.response_has_something else _now_ns(fetcher) + PARTIAL_PAUSE_NS
     if fetcher.response_has_something or _now_ns(fetcher) - broker_fetcher.sent_at_ns >= wait_ns // 2:
         broker_fetcher.empty_in_a_row = 0
         return

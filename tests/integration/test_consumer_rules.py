@@ -350,6 +350,39 @@ def test_reading_ahead_is_bounded_and_goes_on_when_there_is_room(
         assert messages[-1].offset() == count * size - 1
 
 
+def test_a_full_partition_does_not_wait_behind_an_empty_one(make_consumer: MakeConsumer) -> None:
+    full, empty = ("t", 0), ("t", 1)
+    count, size = 40, 100
+    with FetchBroker(topics={"t": 2}) as broker:
+        broker.put(
+            *full, *[values_batch([bytes(1000)] * size, number * size) for number in range(count)]
+        )
+        consumer = make_consumer(broker, queued_max_messages_kbytes=500, fetch_wait_max_ms=60_000)
+        consumer.assign([TopicPartition(*full, 0), TopicPartition(*empty, 0)])
+        messages = read(consumer, count * size)
+        assert len(messages) == count * size
+        partial = [one.body["max_wait_ms"] for one in broker.fetched if full not in one.offsets]
+        assert set(partial) <= {0}
+        broker.put(*empty, values_batch([b"late"]))
+        assert values(read(consumer, 1)) == [b"late"]
+
+
+def test_the_rest_is_asked_for_now_and_then_while_a_partition_is_full(
+    make_consumer: MakeConsumer,
+) -> None:
+    with FetchBroker(topics={"t": 2}) as broker:
+        rows = [values_batch([bytes(1000)] * 100, number * 100) for number in range(10)]
+        broker.put("t", 0, *rows)
+        consumer = make_consumer(broker, queued_max_messages_kbytes=500)
+        began_at = time.monotonic()
+        consumer.assign([TopicPartition("t", 0, 0), TopicPartition("t", 1, 0)])
+        broker.until(lambda: sum(("t", 0) not in one.offsets for one in broker.fetched) >= 4)
+        asked = sum(("t", 0) not in one.offsets for one in broker.fetched)
+        assert asked <= (time.monotonic() - began_at) / 0.1 + 2
+        broker.put("t", 1, values_batch([b"meanwhile"]))
+        assert b"meanwhile" in values(read(consumer, 1001))
+
+
 def test_a_batch_over_the_bound_is_taken_when_nothing_waits(make_consumer: MakeConsumer) -> None:
     with FetchBroker() as broker:
         broker.put("t", 0, *[values_batch([bytes(300_000)], number) for number in range(5)])

@@ -43,7 +43,7 @@ def same_size(messages: list[Message]) -> list[Message]:
 
 def test_values_of_every_size_are_what_was_sent(messages: list[Message]) -> None:
     assert [message.value() for message in messages] == VALUES + SAME_SIZE
-    for message, sent in zip(messages, VALUES + SAME_SIZE):
+    for message, sent in zip(messages, VALUES + SAME_SIZE, strict=True):
         assert message.value() == sent and message.key() == sent
 
 
@@ -75,5 +75,5 @@ def test_a_view_holds_its_value(same_size: list[Message]) -> None:
 
 def test_a_value_ends_with_a_null_byte_as_c_code_expects(messages: list[Message]) -> None:
     # int() and float() read on to the byte behind: a shorter value in the memory of a longer one.
-    digits = [message.value() for message in messages[4:200]]
-    assert all(int(value or b"x") == int(sent) for value, sent in zip(digits, VALUES[4:200]))
+    pairs = zip([message.value() for message in messages[4:200]], VALUES[4:200], strict=True)
+    assert all(int(value or b"x") == int(sent) for value, sent in pairs)
