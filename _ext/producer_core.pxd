@@ -19,6 +19,7 @@ cdef class ProducerCore(ReportingCore):
 
     cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
                    int64_t deadline_ns) except -1
+    cdef object _refusal(self, str topic, dict message, int32_t partition, report, int64_t deadline_ns)
     cdef int _take_slowly(self, str topic, Topic* found, int32_t partition, RecordInput* record,
                           int64_t deadline_ns) except -1
     cdef int _take_runs(self, str topic, list values, list keys, list timestamps, int32_t partition, report,

@@ -3,7 +3,7 @@
 # out: records in the accumulator
 # thread and GIL: application threads, GIL held but for waiting; hooks run on the I/O thread
 # next: accumulator on the way out; delivery_reports on the way back
-from fastkafka.errors import BufferFull, KafkaError, KafkaException, RecordTooLarge, codes
+from fastkafka.errors import BufferFull, ClosedError, KafkaError, KafkaException, RecordTooLarge, codes
 from fastkafka.types import Outcome
 
 from libc.stdint cimport INT32_MAX, int16_t
@@ -33,7 +33,7 @@ from fastkafka._core.partition_queue cimport PartitionQueue
 from fastkafka._core.partitioner cimport PartitionerKind
 from fastkafka._core.partitioner import KINDS
 from fastkafka._core.record_batch_writer cimport RecordInput
-from fastkafka._core.record_source cimport RUN_RECORDS_MAX, source_bytes, source_headers, source_run
+from fastkafka._core.record_source cimport RUN_RECORDS_MAX, check_messages, source_bytes, source_headers, source_run
 from fastkafka._core.sender cimport (
     CLIENT_ID_BYTES_MAX, sender_destroy, sender_fail_all, sender_tick, sender_topic_replaced,
 )
@@ -299,6 +299,54 @@ cdef class ProducerCore(ReportingCore):
             problem.taken = taken           # whatever ended the call, Ctrl-C too: what to go on with
             raise
         return taken
+
+    def produce_batch(self, str topic not None, messages, int32_t partition=-1, callback=None, on_delivery=None):
+        """Take the records that a list of dicts describes; return how many were taken.
+
+        Each dict may have value, key, partition, timestamp, headers and callback (or on_delivery), as produce() takes
+        them; what is missing is as the arguments say. A record that the client refuses does not end the call: its dict
+        gets "_error", a KafkaError. When memory is full all that follow are refused, so that none overtakes another.
+        Raises:  TypeError, before anything is taken, for what is no list of dicts or has a key, value or partition of the
+                 wrong type; for wrong headers or timestamps when they are met: `.taken` says how many records are in
+        Thread:  any; waits only for memory, at most max.block.ms
+        Cost:    that of produce() and of reading a dict, per record; produce_many() is for more
+        Source:  confluent_kafka's produce_batch, which leaves out headers, partitions and timestamps
+        """
+        cdef int64_t deadline_ns = monotonic_ns() + self.block_ns if self.block_ns else 0
+        cdef object report = callback if callback is not None else on_delivery
+        cdef object refusal = None
+        cdef Py_ssize_t taken = 0
+        cdef dict message
+        self.check_usable()
+        check_messages(messages)
+        try:
+            for message in messages:
+                if not isinstance(refusal, BufferFull):
+                    refusal = self._refusal(topic, message, partition, report, deadline_ns)
+                if refusal is not None:
+                    message["_error"] = refusal.error
+                    continue
+                taken += 1
+                if "_error" in message:     # of an earlier call
+                    del message["_error"]
+        except BaseException as problem:
+            problem.taken = taken
+            raise
+        return taken
+
+    cdef object _refusal(self, str topic, dict message, int32_t partition, report, int64_t deadline_ns):
+        """Take one record of produce_batch(); return the exception that says why not, or None."""
+        cdef object own = message.get("callback")
+        if own is None:
+            own = message.get("on_delivery")
+        try:
+            self._take(topic, message.get("value"), message.get("key"), message.get("partition", partition),
+                       report if own is None else own, message.get("timestamp") or 0, message.get("headers"), deadline_ns)
+        except ClosedError:
+            raise
+        except KafkaException as refused:
+            return refused
+        return None
 
     cdef int _take_runs(self, str topic, list values, list keys, list timestamps, int32_t partition, report,
                         int64_t deadline_ns, Py_ssize_t* taken) except -1:

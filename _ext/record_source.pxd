@@ -10,6 +10,7 @@ cdef enum:
     RUN_RECORDS_MAX = 256                  # what is taken in one go: bounds the time under a lock
 
 cdef object source_bytes(object value, const char** data, int32_t* bytes, str what)
+cdef int check_messages(messages) except -1
 cdef list source_headers(object headers, RecordInput* record)
 cdef int32_t source_run(list values, list keys, list timestamps, Py_ssize_t first, int64_t timestamp_ms,
                         RecordInput* records) except -1

@@ -5,6 +5,7 @@
 # next: accumulator
 from libc.stdint cimport INT32_MAX
 from libc.stdlib cimport free, malloc
+from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_SIZE
 from cpython.long cimport PyLong_AsLongLong, PyLong_CheckExact
@@ -172,5 +173,25 @@ cdef int32_t source_run(list values, list keys, list timestamps, Py_ssize_t firs
         record.headers_count = record.headers_bytes = 0
         record.callback = NULL
     return count
+
+
+cdef bint _is_bytes_like(thing) noexcept:
+    return thing is None or isinstance(thing, (bytes, str)) or PyObject_CheckBuffer(thing)
+
+
+cdef int check_messages(messages) except -1:
+    """Raise TypeError unless this is what produce_batch() takes, before anything is taken of it."""
+    cdef Py_ssize_t index
+    if not isinstance(messages, list):
+        raise TypeError("messages must be a list")
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise TypeError(f"Message at index {index} must be a dict")
+        for name in ("value", "key"):
+            if not _is_bytes_like(message.get(name)):
+                raise TypeError(f"Message {name} at index {index} must be bytes or str")
+        if not isinstance(message.get("partition", 0), int):
+            raise TypeError(f"Message partition at index {index} must be int")
+    return 0
 
 include "faces/record_source.pxi"

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastkafka._core.consumer_core import ConsumerCore
+from fastkafka.client import Client
 from fastkafka.config import resolve
 from fastkafka.errors import KafkaError, KafkaException, NotYetImplemented, exception_for
 from fastkafka.types import (
@@ -21,7 +21,6 @@ from fastkafka.types import (
     OFFSET_END,
     OFFSET_INVALID,
     OFFSET_STORED,
-    ClusterMetadata,
     TopicPartition,
 )
 
@@ -33,7 +32,7 @@ _log = logging.getLogger("fastkafka.consumer")
 _GROUPS_LATER = "groups come in a later release: use assign() and keep offsets yourself"
 
 
-class Consumer(ConsumerCore):
+class Consumer(Client, ConsumerCore):
     """Read records of assigned partitions.
 
     Args:    conf: dotted property names as confluent_kafka and librdkafka have them; keyword
@@ -64,11 +63,6 @@ class Consumer(ConsumerCore):
         self._is_closed = False
         self.start()
         self._control.start()
-
-    def _on_error(self, error: KafkaError) -> None:
-        """Hand an error of the whole client to poll(), which calls error_cb. Control thread."""
-        if self._error_callback is not None:
-            self.post_event(self._error_callback, error)
 
     # the assignment
 
@@ -206,15 +200,6 @@ class Consumer(ConsumerCore):
         offset = OFFSET_END if found.offset < 0 else found.offset
         return TopicPartition(topic, partition, offset, leader_epoch=found.leader_epoch)
 
-    def list_topics(self, topic: str | None = None, timeout: float = -1) -> ClusterMetadata:
-        """Return the cluster's brokers and topics, or one topic's.
-
-        Args:   timeout: seconds; negative waits for ever
-        Raises: KafkaException when no broker answers in time
-        """
-        self.raise_if_closed()
-        return self._control.call(self._control.metadata.list_topics(topic, timeout))
-
     # groups
 
     def subscribe(self, topics: list[str], *args: Any, **kwargs: Any) -> NoReturn:
@@ -255,19 +240,6 @@ class Consumer(ConsumerCore):
         self._is_closed = True
         self._control.stop()
         self.stop()
-
-    def __enter__(self) -> Consumer:
-        """Return the consumer; leaving the block closes it."""
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
     def __del__(self) -> None:
         """End the threads of a consumer that nobody closed."""

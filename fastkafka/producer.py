@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 from fastkafka._core.producer_core import ProducerCore
+from fastkafka.client import Client
 from fastkafka.config import resolve
-from fastkafka.errors import ClosedError, KafkaError
-from fastkafka.types import ClusterMetadata
+from fastkafka.errors import ClosedError
 
 
-class Producer(ProducerCore):
+class Producer(Client, ProducerCore):
     """Send records to Kafka topics; idempotent, batched, without waiting for the network.
 
     Args:    conf: dotted property names as confluent_kafka and librdkafka have them; keyword
@@ -48,20 +47,6 @@ class Producer(ProducerCore):
         self.start()
         self._control.start()
 
-    def _on_error(self, error: KafkaError) -> None:
-        """Hand an error of the client as a whole to poll(), which calls error_cb."""
-        if self._error_callback is not None:
-            self.post_event(self._error_callback, error)
-
-    def list_topics(self, topic: str | None = None, timeout: float = -1) -> ClusterMetadata:
-        """Return the cluster's brokers and topics, or one topic's.
-
-        Args:   timeout: seconds; negative waits as long as a request may take (socket.timeout.ms)
-        Raises: KafkaException when no broker answers in time
-        """
-        self.raise_if_closed()
-        return self._control.call(self._control.metadata.list_topics(topic, timeout))
-
     def close(self, timeout: float = -1) -> bool:
         """Flush, serve the last reports and end the threads. Repeatable.
 
@@ -76,19 +61,6 @@ class Producer(ProducerCore):
         self.stop()
         self.serve_last()
         return True
-
-    def __enter__(self) -> Producer:
-        """Return the producer; leaving the block closes it."""
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
     def __del__(self) -> None:
         """End the threads of a producer that nobody closed; say so when records are lost by it."""

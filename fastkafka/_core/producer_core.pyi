@@ -35,4 +35,12 @@ class ProducerCore(ReportingCore):
         partition: int | None = None,
         on_delivery: _Report = None,
     ) -> int: ...
+    def produce_batch(
+        self,
+        topic: str,
+        messages: list[dict[str, Any]],
+        partition: int = -1,
+        callback: _Report = None,
+        on_delivery: _Report = None,
+    ) -> int: ...
     def set_producer_id(self, producer_id: int, epoch: int) -> None: ...

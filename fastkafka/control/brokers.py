@@ -83,14 +83,21 @@ class Brokers:
         prefix = f"broker {node_id} ({place.host}:{place.port})"
         return self.describe(node_id) + text[len(prefix) :] if text.startswith(prefix) else text
 
-    async def set_bootstrap(self, servers: list[tuple[str, int]], *, canonical: bool) -> None:
-        """Give the core the bootstrap servers, each as soon as its name is resolved."""
+    async def add_bootstrap(self, servers: list[tuple[str, int]], *, canonical: bool) -> int:
+        """Give the core more bootstrap servers, each as soon as its name is resolved.
+
+        Returns: how many of them were not there
+        """
         if canonical:
             servers = [pair for server in servers for pair in await self._canonical(*server)]
-        for index, (host, port) in enumerate(servers):
-            node_id = -1 - index
-            self._places[node_id] = Place(host, port, None)
-            self._resolve_soon(node_id)
+        known = self.bootstrap_ids()
+        places = {self._places[node_id] for node_id in known}
+        given = dict.fromkeys(Place(host, port, None) for host, port in servers)
+        added = [place for place in given if place not in places]
+        for index, place in enumerate(added, len(known)):
+            self._places[-1 - index] = place
+            self._resolve_soon(-1 - index)
+        return len(added)
 
     async def set_cluster(self, rows: Iterable[BrokerRow]) -> None:
         """Give the core brokers that are new or moved; wait a little for their names."""

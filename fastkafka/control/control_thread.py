@@ -139,6 +139,13 @@ class ControlThread:
         self.producer_ids = ProducerIds(core, self.metadata, reports, backoff=retry)
         self.offsets = Offsets(core, self.conversations, self.metadata, config)
 
+    def add_bootstrap(self, servers: str) -> Coroutine[Any, Any, int]:
+        """Return the coroutine that adds bootstrap servers; see Brokers.add_bootstrap.
+
+        Raises: ConfigError that names what is not a server
+        """
+        return self._add_bootstrap(parse_bootstrap(servers))
+
     # life
 
     def start(self) -> None:
@@ -254,8 +261,11 @@ class ControlThread:
             self._end()
 
     async def _begin(self) -> None:
-        await self.brokers.set_bootstrap(self._servers, canonical=self._canonical)
+        await self._add_bootstrap(self._servers)
         await self.metadata.run()
+
+    async def _add_bootstrap(self, servers: list[tuple[str, int]]) -> int:
+        return await self.brokers.add_bootstrap(servers, canonical=self._canonical)
 
     def _end(self) -> None:
         loop = self._loop

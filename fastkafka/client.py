@@ -1,0 +1,87 @@
+"""What a Producer and a Consumer have in common: questions about the cluster, more brokers, `with`.
+
+In:     the core and the control thread of the client that it is mixed into
+Out:    answers of brokers; errors of the whole client to poll()
+Thread: any
+Next:   fastkafka.control.metadata asks, fastkafka.control.brokers keeps the places
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fastkafka._core.client_core import ClientCore
+from fastkafka.errors import KafkaError
+from fastkafka.types import ClusterMetadata
+
+if TYPE_CHECKING:
+    from fastkafka.control.control_thread import ControlThread
+
+C = TypeVar("C", bound="Client")
+
+
+class Client(ClientCore):
+    """What does not depend on whether records go out or come in. No slots: the core has its own."""
+
+    __slots__ = ()
+
+    _control: ControlThread
+    _error_callback: Callable[[KafkaError], object] | None
+
+    if TYPE_CHECKING:
+
+        def post_event(self, callback: Callable[[Any], object], argument: object) -> None:
+            """Have poll() call `callback`. Each core has its own queue for it."""
+
+        def close(self) -> Any:
+            """End the client."""
+
+    def _on_error(self, error: KafkaError) -> None:
+        """Hand an error of the whole client to poll(), which calls error_cb. Control thread."""
+        if self._error_callback is not None:
+            self.post_event(self._error_callback, error)
+
+    def list_topics(self, topic: str | None = None, timeout: float | None = -1) -> ClusterMetadata:
+        """Return the cluster's brokers and topics, or one topic's.
+
+        Args:   timeout: seconds; None or negative waits as long as a request may take
+                (socket.timeout.ms)
+        Raises: KafkaException when no broker answers in time
+        """
+        self.raise_if_closed()
+        return self._control.call(self._control.metadata.list_topics(topic, timeout))
+
+    def cluster_id(self, timeout: float | None = -1) -> str | None:
+        """Return the id of the cluster; `timeout` and errors as list_topics has them."""
+        self.raise_if_closed()
+        return self._control.call(self._control.metadata.cluster_id(timeout))
+
+    def add_brokers(self, servers: str) -> int:
+        """Add bootstrap servers to a client that runs; return how many of them are new.
+
+        They are asked as those of bootstrap.servers are: in the beginning, and when no broker of
+        the cluster answers any more.
+
+        Args:    servers: "host:port,host:port", as bootstrap.servers
+        Raises:  ConfigError that names what is not a server; nothing is added then
+        Example: producer.add_brokers("10.0.0.7:9092")
+        """
+        self.raise_if_closed()
+        if not isinstance(servers, str):
+            raise TypeError(f"servers must be str, not {type(servers).__name__}")
+        return self._control.call(self._control.add_bootstrap(servers))
+
+    def __enter__(self: C) -> C:
+        """Return the client; leaving the block closes it."""
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()

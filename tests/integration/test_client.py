@@ -1,0 +1,77 @@
+"""What producers and consumers have in common."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from fastkafka import Consumer, Producer
+from fastkafka.broker import EmbeddedBroker
+from fastkafka.errors import ClosedError, ConfigError, KafkaException
+
+Client = Producer | Consumer
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as running:
+        yield running
+
+
+@pytest.fixture
+def dead_server() -> Iterator[str]:
+    """Where nobody listens: the port is taken, and refuses."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture(params=[Producer, Consumer])
+def make_client(request: pytest.FixtureRequest) -> type[Client]:
+    made: type[Client] = request.param
+    return made
+
+
+def test_the_cluster_has_an_id(make_client: type[Client], broker: EmbeddedBroker) -> None:
+    with make_client({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"}) as client:
+        assert client.cluster_id(30) == client.list_topics(timeout=30).cluster_id
+    with pytest.raises(ClosedError):
+        client.cluster_id()
+
+
+def test_a_client_without_a_broker_that_answers_is_given_one(
+    make_client: type[Client], broker: EmbeddedBroker, dead_server: str
+) -> None:
+    with make_client({"bootstrap.servers": dead_server, "group.id": "g"}) as client:
+        with pytest.raises(KafkaException):
+            client.list_topics(timeout=0.2)
+        assert client.add_brokers(f"{broker.bootstrap_servers},{dead_server}") == 1
+        assert client.add_brokers(broker.bootstrap_servers) == 0
+        assert len(client.list_topics(timeout=30).brokers) == 1
+
+
+def test_records_that_waited_leave_when_a_broker_is_added(
+    broker: EmbeddedBroker, dead_server: str
+) -> None:
+    outcomes: list[object] = []
+    with Producer({"bootstrap.servers": dead_server}) as producer:
+        producer.produce("waited", b"v", on_delivery=lambda error, _: outcomes.append(error))
+        assert producer.poll(0.1) == 0
+        producer.add_brokers(broker.bootstrap_servers)
+        assert producer.flush(30) == 0
+    assert outcomes == [None]
+
+
+@pytest.mark.parametrize("servers", ["host:0", "host:port", "SSL://host:9092", "ok:1,:9092"])
+def test_what_is_not_a_server_is_named(
+    make_client: type[Client], broker: EmbeddedBroker, servers: str
+) -> None:
+    with make_client({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"}) as client:
+        with pytest.raises(ConfigError, match=servers.split(",")[-1]):
+            client.add_brokers(servers)
+        with pytest.raises(TypeError, match="str"):
+            client.add_brokers(["host:1"])  # type: ignore[arg-type]
+    with pytest.raises(ClosedError):
+        client.add_brokers("host:1")
