@@ -33,6 +33,7 @@ cdef void delivery_answer(Delivery* delivery, ProducerBatch* batch, const Partit
 cdef void delivery_lost(Delivery* delivery, ProducerBatch* batch, int32_t error_code, bint maybe_sent) noexcept nogil
 cdef void delivery_refuse(Delivery* delivery, ProducerBatch* batch, int32_t error_code) noexcept nogil
 cdef void delivery_settle(Delivery* delivery, PartitionQueue* queue) noexcept nogil
+cdef int64_t delivery_abandon(Delivery* delivery, PartitionQueue* queue, int64_t now_ns, int32_t error_code) noexcept nogil
 cdef int64_t delivery_expire(Delivery* delivery, PartitionQueue* queue, int64_t now_ns) noexcept nogil
 cdef void delivery_fail_topic(Delivery* delivery, Topic* topic, int32_t error_code) noexcept nogil
 cdef void delivery_fail_queue(Delivery* delivery, PartitionQueue* queue, int32_t error_code) noexcept nogil

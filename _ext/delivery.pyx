@@ -295,19 +295,25 @@ cdef void _expire_retries(Delivery* delivery, PartitionQueue* queue, int64_t now
             place = &batch.next
 
 
-cdef int64_t delivery_expire(Delivery* delivery, PartitionQueue* queue, int64_t now_ns) noexcept nogil:
-    """End what is over delivery.timeout.ms; returns the partition's next deadline."""
-    cdef ProducerBatch* batch
+cdef int64_t delivery_abandon(Delivery* delivery, PartitionQueue* queue, int64_t now_ns, int32_t error_code) noexcept nogil:
+    """Give what is in flight and over its deadline its outcome before its answer; returns the next deadline."""
+    cdef ProducerBatch* batch = queue.flight_head
     cdef int64_t deadline_ns = INT64_MAX
-    cdef bint is_over
-    batch = queue.flight_head
     while batch != NULL:
         if not batch.is_abandoned:
             if batch.deadline_ns <= now_ns:
-                delivery_finish(delivery, batch, OUTCOME_UNKNOWN, ERROR_MSG_TIMED_OUT)
+                delivery_finish(delivery, batch, OUTCOME_UNKNOWN, error_code)
             else:
                 deadline_ns = min(deadline_ns, batch.deadline_ns)
         batch = batch.next
+    return deadline_ns
+
+
+cdef int64_t delivery_expire(Delivery* delivery, PartitionQueue* queue, int64_t now_ns) noexcept nogil:
+    """End what is over delivery.timeout.ms; returns the partition's next deadline."""
+    cdef ProducerBatch* batch
+    cdef int64_t deadline_ns = delivery_abandon(delivery, queue, now_ns, ERROR_MSG_TIMED_OUT)
+    cdef bint is_over
     _expire_retries(delivery, queue, now_ns)
     if queue.retry_head != NULL:
         deadline_ns = min(deadline_ns, queue.retry_head.deadline_ns)

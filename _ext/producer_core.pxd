@@ -16,6 +16,7 @@ cdef class ProducerCore(ReportingCore):
     cdef void* last_topic
     cdef int64_t block_ns                     # produce(): how long to wait for memory; 0 raises at once
     cdef int64_t bulk_block_ns
+    cdef int64_t purges_asked
 
     cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
                    int64_t deadline_ns) except -1

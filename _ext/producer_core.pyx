@@ -16,7 +16,7 @@ from fastkafka._core.accumulator cimport (
     APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
     accumulator_append, accumulator_append_one, accumulator_place_waiting,
 )
-from fastkafka._core.atomic cimport store32
+from fastkafka._core.atomic cimport load64, store32
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
 from fastkafka._core.client_core cimport ClientState
 from fastkafka._core.compression cimport CODEC_LZ4, CODEC_NONE
@@ -35,7 +35,7 @@ from fastkafka._core.partitioner import KINDS
 from fastkafka._core.record_batch_writer cimport RecordInput
 from fastkafka._core.record_source cimport RUN_RECORDS_MAX, check_messages, source_bytes, source_headers, source_run
 from fastkafka._core.sender cimport (
-    CLIENT_ID_BYTES_MAX, sender_destroy, sender_fail_all, sender_tick, sender_topic_replaced,
+    CLIENT_ID_BYTES_MAX, sender_destroy, sender_fail_all, sender_purge, sender_tick, sender_topic_replaced,
 )
 from fastkafka._core.submissions cimport Submission, submission_new
 from fastkafka._core.topics cimport Partition, PartitionTable, Topic
@@ -46,6 +46,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     PACE_WAIT_NS = 20000000
+    PURGE_LOOK_NS = 100000000              # between looks whether the client was closed meanwhile
     REQUEST_BYTES_MAX = 8388608             # a request closes when it holds so much; the broker allows 100 MB
 
 
@@ -89,6 +90,18 @@ cdef void _apply_identity(Submission* submission, void* owner) noexcept nogil:
     sender.identity.producer_id = whole.producer_id
     sender.identity.producer_epoch = whole.producer_epoch
     sender.look_wanted = True
+    free(whole)
+
+
+cdef struct PurgeSubmission:
+    Submission submission
+    bint in_queue
+    bint in_flight
+
+
+cdef void _apply_purge(Submission* submission, void* owner) noexcept nogil:
+    cdef PurgeSubmission* whole = <PurgeSubmission*>submission
+    sender_purge(<Sender*>submission.subject, whole.in_queue, whole.in_flight)
     free(whole)
 
 
@@ -347,6 +360,36 @@ cdef class ProducerCore(ReportingCore):
         except KafkaException as refused:
             return refused
         return None
+
+    def purge(self, bint in_queue=True, bint in_flight=True, bint blocking=True):
+        """Give up records: each gets its outcome now, and its report from poll() or flush().
+
+        Args:    in_queue: what waits to be sent: _PURGE_QUEUE, NOT_WRITTEN unless an attempt may have been
+                 in_flight: what is on its way to a broker: _PURGE_INFLIGHT, UNKNOWN; it may still be written
+                 blocking: wait until it is done, which takes no answer of a broker
+        Raises:  ClosedError
+        Thread:  any; what other threads produce meanwhile may be purged or not
+        Source:  confluent_kafka's purge, whose `blocking` means the opposite of what it says
+        """
+        cdef PurgeSubmission* whole
+        cdef int64_t ticket
+        cdef int32_t seen
+        self.check_usable()
+        whole = <PurgeSubmission*>submission_new(_apply_purge, sizeof(PurgeSubmission))
+        if whole == NULL:
+            raise MemoryError
+        whole.submission.subject = &self.sender
+        whole.in_queue = in_queue
+        whole.in_flight = in_flight
+        self.submit_to_loop(&whole.submission)
+        self.purges_asked += 1
+        ticket = self.purges_asked          # of two threads each waits for as many as were asked for, or for more
+        while blocking:
+            seen = signal_read(&self.accumulator.progress)
+            if load64(&self.sender.purges_done) >= ticket:
+                return
+            wait_for(&self.accumulator.progress, seen, monotonic_ns() + PURGE_LOOK_NS)
+            self.check_usable()
 
     cdef int _take_runs(self, str topic, list values, list keys, list timestamps, int32_t partition, report,
                         int64_t deadline_ns, Py_ssize_t* taken) except -1:

@@ -52,8 +52,10 @@ cdef struct Sender:
     bint look_wanted
     int64_t next_look_ns
     int64_t next_expiry_ns
+    int64_t purges_done                   # atomic
 
 cdef int64_t sender_tick(void* sender, int64_t now_ns) noexcept nogil
 cdef void sender_topic_replaced(Sender* sender, Topic* topic) noexcept nogil
+cdef void sender_purge(Sender* sender, bint in_queue, bint in_flight) noexcept nogil
 cdef void sender_fail_all(Sender* sender, int32_t error_code) noexcept nogil
 cdef void sender_destroy(Sender* sender) noexcept nogil

@@ -7,7 +7,7 @@ from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free, qsort
 from libc.string cimport memcmp, memcpy
 from fastkafka._core.accumulator cimport accumulator_take_activated, accumulator_take_waiting_over
-from fastkafka._core.atomic cimport load32, load64, load_pointer, store32
+from fastkafka._core.atomic cimport add64, load32, load64, load_pointer, store32
 from fastkafka._core.buffer cimport Slab, slab_chain_release, slab_take
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.cluster_view cimport ROLE_PRODUCE, broker_find, view_set_leader
@@ -17,16 +17,16 @@ from fastkafka._core.connection cimport (
     CONNECTION_UP, Request, connection_for, connection_mute, connection_send, connection_version, connection_want,
 )
 from fastkafka._core.delivery cimport (
-    delivery_answer, delivery_expire, delivery_fail_queue, delivery_fail_topic, delivery_finish, delivery_lost,
-    delivery_refuse, delivery_settle,
+    delivery_abandon, delivery_answer, delivery_expire, delivery_fail_queue, delivery_fail_topic, delivery_finish,
+    delivery_lost, delivery_refuse, delivery_settle,
 )
 from fastkafka._core.error_codes cimport (
-    ERROR_BAD_MSG, ERROR_MSG_TIMED_OUT, ERROR_NO_ERROR, ERROR_TRANSPORT, ERROR_UNKNOWN_PARTITION,
-    ERROR_UNSUPPORTED_FEATURE,
+    ERROR_BAD_MSG, ERROR_MSG_TIMED_OUT, ERROR_NO_ERROR, ERROR_PURGE_INFLIGHT, ERROR_PURGE_QUEUE, ERROR_TRANSPORT,
+    ERROR_UNKNOWN_PARTITION, ERROR_UNSUPPORTED_FEATURE,
 )
 from fastkafka._core.frame cimport Frame
 from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
-from fastkafka._core.lock cimport acquire_nogil, release
+from fastkafka._core.lock cimport acquire_nogil, release, signal_raise
 from fastkafka._core.partition_queue cimport (
     OUTCOME_NOT_WRITTEN, OUTCOME_UNKNOWN, ProducerBatch, queue_add_flight, queue_remove_flight, queue_take_sealed,
 )
@@ -543,11 +543,14 @@ cdef void sender_topic_replaced(Sender* sender, Topic* topic) noexcept nogil:
 
 
 cdef void sender_fail_all(Sender* sender, int32_t error_code) noexcept nogil:
-    """The client is closing: end everything that waits. After the I/O thread has ended."""
+    """End everything that waits: the client is closing, after its I/O thread has ended, or wants it purged."""
     cdef PartitionQueue* queue
-    cdef Topic* topic = sender.topics.head
+    cdef Topic* topic
     _adopt_activated(sender)
     _fail_orphans(sender)
+    acquire_nogil(&sender.topics.lock)
+    topic = sender.topics.head
+    release(&sender.topics.lock)
     queue = sender.active
     while queue != NULL:
         delivery_fail_queue(&sender.delivery, queue, error_code)
@@ -555,6 +558,21 @@ cdef void sender_fail_all(Sender* sender, int32_t error_code) noexcept nogil:
     while topic != NULL:
         delivery_fail_topic(&sender.delivery, topic, error_code)
         topic = topic.next
+
+
+cdef void sender_purge(Sender* sender, bint in_queue, bint in_flight) noexcept nogil:
+    """End what waits, what is on its way, or both. I/O thread."""
+    cdef PartitionQueue* queue
+    if in_flight:
+        queue = sender.active              # what is in flight was active before
+        while queue != NULL:
+            delivery_abandon(&sender.delivery, queue, INT64_MAX, ERROR_PURGE_INFLIGHT)
+            queue = queue.next_active
+    if in_queue:
+        sender_fail_all(sender, ERROR_PURGE_QUEUE)
+    sender.look_wanted = True
+    add64(&sender.purges_done, 1)
+    signal_raise(&sender.accumulator.progress)
 
 
 cdef void sender_destroy(Sender* sender) noexcept nogil:
