@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 ITERATIONS = 4096  # ScramMechanism: the least that Kafka takes
@@ -26,14 +27,14 @@ class AuthenticationFailed(Exception):
     """The client is not who it says it is, or does not say it as the mechanism wants."""
 
 
-class SaslExchange:
+class SaslExchange(ABC):
     """One client saying who it is."""
 
     user: str | None = None  # once it is known
 
+    @abstractmethod
     def respond(self, message: bytes) -> bytes:
         """Take a message of the client and return the server's; raises AuthenticationFailed."""
-        raise NotImplementedError
 
 
 class PlainExchange(SaslExchange):

@@ -13,12 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 from fastkafka.broker.log_config import LogConfig
 from fastkafka.broker.partition_log import PartitionLog
 from tests.chaos.pipelined_writer import PipelinedWriter
-from tests.conftest import ROOT
+from tests.conftest import ROOT, skip_or_fail
 
 TOPIC = "logs"
 SEGMENT_BYTES = 60_000
@@ -48,7 +46,7 @@ class Call(NamedTuple):
 def traced_broker(data_dir: Path, trace: Path) -> Iterator[tuple[Broker, int]]:
     """Run a broker under strace; gives it and its process id."""
     if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
+        skip_or_fail("strace is not installed")
     command = [sys.executable, "-m", "fastkafka.broker", "--print-bootstrap", "--port", "0"]
     command += ["--fsync", "always", "--segment-bytes", str(SEGMENT_BYTES)]
     strace = ["strace", "-f", "-y", "-s", "0", "-e", f"trace={_CALLS}", "-o", str(trace)]
@@ -63,7 +61,7 @@ def traced_broker(data_dir: Path, trace: Path) -> Iterator[tuple[Broker, int]]:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         if not address:
-            pytest.skip("strace cannot trace processes here")
+            skip_or_fail("strace cannot trace processes here")
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         pid = int(children.split()[0])
         yield Broker(address), pid

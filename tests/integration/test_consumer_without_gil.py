@@ -6,7 +6,7 @@ import ctypes
 import time
 
 from fastkafka import Consumer, TopicPartition
-from tests.scripted.spawned_fetch import RECORDS, SpawnedFetchBroker, value_of
+from tests.scripted.spawned_fetch import RECORDS, spawned_fetch_broker, value_of
 
 HELD_S = 1.5
 
@@ -15,7 +15,7 @@ _libc = ctypes.PyDLL(None)
 
 
 def test_a_leader_moves_with_a_hint_while_the_gil_is_held() -> None:
-    with SpawnedFetchBroker() as broker:
+    with spawned_fetch_broker() as broker:
         conf = {
             "bootstrap.servers": broker.bootstrap_servers,
             "group.id": "g",

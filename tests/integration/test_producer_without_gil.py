@@ -6,7 +6,7 @@ import ctypes
 import time
 
 from tests.scripted.client import FLUSH_S, make_producer, prove
-from tests.scripted.spawned import SpawnedBroker
+from tests.scripted.spawned import spawned_broker
 
 RECORDS = 100_000
 HELD_S = 1.0
@@ -24,7 +24,7 @@ def hold_the_gil() -> tuple[int, int]:
 
 def test_queued_records_are_acknowledged_while_the_gil_is_held() -> None:
     values = [b"%099d" % number for number in range(RECORDS)]
-    with SpawnedBroker("accept", topics={"t": 4}) as broker:
+    with spawned_broker("accept", topics={"t": 4}) as broker:
         with make_producer(broker.bootstrap_servers, **{"linger.ms": 5}) as producer:
             prove(producer, 0, 1, 2, 3)
             producer.produce_many("t", values)
@@ -45,7 +45,7 @@ def test_queued_records_are_acknowledged_while_the_gil_is_held() -> None:
 
 def test_a_leader_moves_with_a_hint_while_the_gil_is_held() -> None:
     values = [b"%099d" % number for number in range(RECORDS)]
-    with SpawnedBroker("move_leaders_with_a_hint", nodes=2, topics={"t": 2, "u": 2}) as broker:
+    with spawned_broker("move_leaders_with_a_hint", nodes=2, topics={"t": 2, "u": 2}) as broker:
         # Small batches, so that the leaders move amid the records; u keeps node 2's connection up.
         conf = {"linger.ms": 5, "batch.size": 200_000}
         with make_producer(broker.bootstrap_servers, **conf) as producer:

@@ -1,6 +1,6 @@
 """A scripted broker in a process of its own, for tests that hold the GIL of theirs.
 
-    with SpawnedBroker("accept", nodes=2, topics={"t": 4}) as broker:
+    with spawned_broker("accept", nodes=2, topics={"t": 4}) as broker:
         producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
         ...
         broker.ask("records_count")
@@ -10,13 +10,13 @@ The behaviours are named functions here, since a closure does not travel to anot
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 from tests.scripted.broker import Produced, Reply, ScriptedBroker
+from tests.scripted.spawning import Spawned
 
 Behaviour = Callable[[ScriptedBroker], None]
 
@@ -99,29 +99,6 @@ def _main(pipe: Connection, behaviour: str, arguments: dict[str, Any]) -> None:
             pipe.send(questions[question]())
 
 
-class SpawnedBroker:
-    """The parent's end of a scripted broker in another process."""
-
-    def __init__(self, behaviour: str = "accept", **arguments: Any) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_main, args=(theirs, behaviour, arguments))
-        self._process.start()
-        theirs.close()
-        assert self._pipe.poll(30), "the broker's process has not started"
-        self.bootstrap_servers: str = self._pipe.recv()
-
-    def __enter__(self) -> SpawnedBroker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pipe.send(None)
-        self._process.join(10)
-        self._pipe.close()
-        assert self._process.exitcode == 0
-
-    def ask(self, question: str) -> Any:
-        """Ask the broker one of its questions."""
-        self._pipe.send(question)
-        assert self._pipe.poll(30), f"no answer to {question!r}"
-        return self._pipe.recv()
+def spawned_broker(behaviour: str = "accept", **arguments: Any) -> Spawned:
+    """Start a ScriptedBroker with one of BEHAVIOURS; its questions are those above."""
+    return Spawned(_main, behaviour, arguments)

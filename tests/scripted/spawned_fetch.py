@@ -7,14 +7,13 @@ that a consumer of both has connections to both.
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
 from multiprocessing.connection import Connection
-from typing import Any
 
 from tests.reference.record_batches import values_batch
 from tests.scripted.fetch_broker import FetchBroker
+from tests.scripted.spawning import Spawned
 
 BATCHES, BATCH_RECORDS = 40, 1000
 RECORDS = BATCHES * BATCH_RECORDS
@@ -59,29 +58,6 @@ def _main(pipe: Connection) -> None:
                 )
 
 
-class SpawnedFetchBroker:
-    """The parent's end."""
-
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_main, args=(theirs,))
-        self._process.start()
-        theirs.close()
-        assert self._pipe.poll(30), "the broker's process has not started"
-        self.bootstrap_servers: str = self._pipe.recv()
-
-    def __enter__(self) -> SpawnedFetchBroker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pipe.send(None)
-        self._process.join(10)
-        self._pipe.close()
-        assert self._process.exitcode == 0
-
-    def ask(self, question: str) -> Any:
-        """Ask the broker one of its questions."""
-        self._pipe.send(question)
-        assert self._pipe.poll(30), f"no answer to {question!r}"
-        return self._pipe.recv()
+def spawned_fetch_broker() -> Spawned:
+    """Start the broker; it knows the questions "begin" and "fetches of t"."""
+    return Spawned(_main)
