@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from fastkafka.broker.groups.offset_commits import Committer
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.errors import KafkaError
-from tests.unit.virtual_time import pass_ms, run
+from tests.unit.virtual_time import in_virtual_time, pass_ms
 
 Body = dict[str, Any]
 GROUP = "group"
@@ -121,16 +121,6 @@ def groups(tmp_path: Path) -> Iterator[Groups]:
     groups = Groups(tmp_path)
     yield groups
     groups.broker.close()
-
-
-def in_virtual_time(
-    test: Callable[[Groups], Coroutine[Any, Any, None]],
-) -> Callable[[Groups], None]:
-    def runs(groups: Groups) -> None:
-        run(test(groups))
-
-    runs.__name__, runs.__doc__ = test.__name__, test.__doc__
-    return runs
 
 
 def code_of(function: Callable[..., object], *args: Any, **fields: Any) -> int:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+G = TypeVar("G")
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -60,3 +61,13 @@ async def pass_ms(delay_ms: int) -> None:
 def now_ms() -> int:
     """Return what the clock shows."""
     return round(asyncio.get_running_loop().time() * 1000)
+
+
+def in_virtual_time(test: Callable[[G], Coroutine[Any, Any, None]]) -> Callable[[G], None]:
+    """Make a test of a coroutine that takes the fixture `groups`."""
+
+    def runs(groups: G) -> None:
+        run(test(groups))
+
+    runs.__name__, runs.__doc__ = test.__name__, test.__doc__
+    return runs
