@@ -16,7 +16,7 @@ from fastkafka.broker.groups.offset_commits import Committer
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.errors import KafkaError
-from tests.unit.virtual_time import in_virtual_time, now_ms, pass_ms
+from tests.unit.virtual_time import in_virtual_time, now_ms, pass_ms, run
 
 Body = dict[str, Any]
 SESSION_MS = 10_000

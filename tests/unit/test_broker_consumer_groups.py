@@ -15,7 +15,7 @@ from fastkafka.broker.groups.offset_commits import Committer
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.errors import KafkaError
-from tests.unit.virtual_time import in_virtual_time, pass_ms
+from tests.unit.virtual_time import in_virtual_time, pass_ms, run
 
 Body = dict[str, Any]
 GROUP = "group"
