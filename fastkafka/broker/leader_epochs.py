@@ -26,6 +26,13 @@ class LeaderEpochs:
         if not self._entries or epoch > self._entries[-1][0]:
             self._entries.append((epoch, start_offset))
 
+    def epoch_at(self, offset: int) -> int:
+        """Return the epoch of the record at `offset`, -1 when no epoch is known to begin by then."""
+        for epoch, start_offset in reversed(self._entries):
+            if start_offset <= offset:
+                return epoch
+        return UNKNOWN
+
     def cut_from_start(self, start_offset: int) -> None:
         """Forget epochs that ended before `start_offset`; the first one left begins there."""
         while len(self._entries) > 1 and self._entries[1][1] <= start_offset:

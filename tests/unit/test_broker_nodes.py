@@ -181,6 +181,25 @@ def test_a_moved_leader_has_a_new_epoch_and_the_old_one_is_fenced(three: ThreeNo
     assert row_of(early)["error_code"] == KafkaError.UNKNOWN_LEADER_EPOCH
 
 
+def test_an_offset_is_told_with_the_leader_epoch_of_its_record(three: ThreeNodes) -> None:
+    (partition,) = three.broker.topics.create("logs", 1, {}).partitions
+    old_id = partition.leader_id
+    new_id = old_id % 3 + 1
+    partition.append(build_batch([b"a"], timestamps=[100]))
+    three.broker.leadership.move_leader(partition, new_id)
+    partition.append(build_batch([b"b"], timestamps=[200]))
+
+    def ask(timestamp: int) -> tuple[int, int]:
+        asked = {"partition_index": 0, "timestamp": timestamp}
+        body = {"replica_id": -1, "topics": [{"name": "logs", "partitions": [asked]}]}
+        (row,) = three.ask(new_id, "list_offsets", 7, body)["topics"][0]["partitions"]
+        return row["offset"], row["leader_epoch"]
+
+    assert [ask(timestamp) for timestamp in (-2, 100)] == [(0, 0), (0, 0)]
+    assert [ask(timestamp) for timestamp in (200, -3)] == [(1, 1), (1, 1)]
+    assert ask(-1) == (2, 1)
+
+
 def test_a_fetch_that_waits_learns_that_its_leader_moved(three: ThreeNodes) -> None:
     (partition,) = three.broker.topics.create("logs", 1, {}).partitions
     old_id = partition.leader_id

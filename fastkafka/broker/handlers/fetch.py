@@ -4,7 +4,8 @@ Version 7 added sessions, 12 compact lengths, 13 topic ids, 15 replica_state, 16
 fetch_sessions.py finds out which partitions a request is about.
 
 The first partition that has records gives at least one batch, however large, so that a consumer
-with small limits gets on (KIP-74); other partitions stay within what is left of max_bytes. Batches
+with small limits gets on (KIP-74); other partitions stay within what is left of max_bytes, and of
+what the broker gives at most: a request may name one partition many thousand times. Batches
 are never cut: Kafka sends the piece that fits, which no consumer can use. With read_committed
 nothing at or after the last stable offset is sent, and aborted transactions are named.
 """
@@ -37,6 +38,8 @@ _SESSION_ERRORS = (
     KafkaError.FETCH_SESSION_TOPIC_ID_ERROR,
 )
 _WAIT_MS_MAX = 2**31 - 1
+# fetch.max.bytes: whatever a request asks for. What is small of it is read into memory.
+_RECORDS_BYTES_MAX = 55 * 1024 * 1024
 _READ_COMMITTED = 1  # IsolationLevel.java
 
 
@@ -82,7 +85,7 @@ async def _wait(broker: Broker, request: Request, plan: FetchPlan) -> Parts:
 
 
 def _collect(broker: Broker, request: Request, plan: FetchPlan) -> _Collected:
-    left_bytes = max(request.body["max_bytes"], 0)
+    left_bytes = min(max(request.body["max_bytes"], 0), _RECORDS_BYTES_MAX)
     read_committed = request.body["isolation_level"] == _READ_COMMITTED
     rows: list[tuple[FetchPartition, Body]] = []
     size_bytes = 0

@@ -64,7 +64,12 @@ def _answer(
         "offset": found.offset,
     }
     if request.api_version >= _LEADER_EPOCHS_SINCE and found.offset >= 0:
-        answer["leader_epoch"] = partition.log.leader_epoch
+        # The end has no record yet: the next one will be of this epoch.
+        is_end = asked["timestamp"] == LATEST
+        log = partition.log
+        answer["leader_epoch"] = (
+            log.leader_epoch if is_end else log.leader_epochs.epoch_at(found.offset)
+        )
     return answer
 
 
