@@ -27,7 +27,7 @@ class LeaderEpochs:
             self._entries.append((epoch, start_offset))
 
     def epoch_at(self, offset: int) -> int:
-        """Return the epoch of the record at `offset`, -1 when no epoch is known to begin by then."""
+        """Return the epoch of the record at `offset`, -1 when no epoch began by then."""
         for epoch, start_offset in reversed(self._entries):
             if start_offset <= offset:
                 return epoch

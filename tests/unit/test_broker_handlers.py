@@ -237,6 +237,18 @@ def fetched(answer: Body) -> list[tuple[int, bytes]]:
     ]
 
 
+def test_a_fetch_gives_no_more_than_the_broker_wants_whatever_it_asks_for(asker: Asker) -> None:
+    asker.broker.topics.create("logs", 1, {})
+    produce(asker, 0, build_batch([bytes(900_000)]))
+    asked = {"partition": 0, "fetch_offset": 0, "partition_max_bytes": 2**31 - 1}
+    topics = [{"topic": "logs", "partitions": [asked] * 100}]
+    body = {"max_wait_ms": 0, "min_bytes": 1, "max_bytes": 2**31 - 1, "topics": topics}
+    frame = protocol.encode_request(protocol.API_BY_NAME["fetch"].key, 12, 1, "test", body)
+    reply = asyncio.run(asker.answer_on_loop(frame))
+    assert reply is not None
+    assert 54 * 2**20 < reply.length < 55 * 2**20 + 10_000
+
+
 def test_fetch_reads_what_was_produced(asker: Asker) -> None:
     asker.broker.topics.create("logs", 1, {})
     produce(asker, 0, build_batch([b"a", b"b"]))
