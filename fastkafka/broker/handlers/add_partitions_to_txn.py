@@ -10,26 +10,19 @@ from typing import TYPE_CHECKING
 
 from fastkafka.broker.answers import Body, Handler
 from fastkafka.broker.refusal import NO_ERROR
-from fastkafka.broker.transactions.fencing import fencing_code
+from fastkafka.broker.transactions.fencing import fencing_code, read_producer
 from fastkafka.broker.transactions.transaction import TransactionPartition
-from fastkafka.broker.transactions.transaction_coordinator import Producer
 from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
     from fastkafka.broker.request import Request
 
-_FENCED_SINCE = 2
-
 
 def handle(broker: Broker, request: Request) -> Body:
     """Add all partitions, or none when one of them is not there."""
     body = request.body
-    producer = Producer(
-        body["v3_and_below_transactional_id"],
-        body["v3_and_below_producer_id"],
-        body["v3_and_below_producer_epoch"],
-    )
+    producer = read_producer(body, "v3_and_below_")
     broker.leadership.check_coordinator(request.node, producer.transactional_id)
     partitions = _asked(request)
     unknown = {one for one in partitions if not broker.topics.has_partition(*one)}
@@ -77,7 +70,7 @@ def _answered(request: Request, codes: dict[TransactionPartition, int]) -> Body:
 
 def refuse(request: Request, error_code: int) -> Body:
     """Answer every partition with one error."""
-    code = fencing_code(error_code, request.api_version >= _FENCED_SINCE)
+    code = fencing_code(request, error_code)
     return _answered(request, dict.fromkeys(_asked(request), code))
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from fastkafka.broker.broker import Broker
     from fastkafka.broker.request import Request
 
-_FENCED_SINCE = 4
-
 
 def handle(broker: Broker, request: Request) -> Body:
     """Give an id."""
@@ -42,7 +40,7 @@ def handle(broker: Broker, request: Request) -> Body:
 
 def refuse(request: Request, error_code: int) -> Body:
     """Answer with an error."""
-    code = fencing_code(error_code, request.api_version >= _FENCED_SINCE)
+    code = fencing_code(request, error_code)
     return {"error_code": code, "producer_id": -1, "producer_epoch": -1}
 
 

@@ -157,7 +157,7 @@ def _check_replicas(broker: Broker, partition: Partition) -> None:
 def _refused(request: Request, index: int, refusal: Refusal | None) -> Body:
     return {
         "index": index,
-        "error_code": fencing_code(refusal.code, is_known=False) if refusal else KafkaError.UNKNOWN,
+        "error_code": fencing_code(request, refusal.code) if refusal else KafkaError.UNKNOWN,
         "base_offset": -1,
         "log_append_time_ms": -1,
         "log_start_offset": -1,

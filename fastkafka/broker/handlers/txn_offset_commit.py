@@ -11,8 +11,7 @@ from fastkafka.broker.answers import Body, Handler
 from fastkafka.broker.coordinator_log import TransactionalProducer
 from fastkafka.broker.groups.offset_commits import Commit, Committer
 from fastkafka.broker.handlers.offset_commit import check_rows
-from fastkafka.broker.transactions.fencing import fencing_code
-from fastkafka.broker.transactions.transaction_coordinator import Producer
+from fastkafka.broker.transactions.fencing import fencing_code, read_producer
 from fastkafka.errors import KafkaError
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def handle(broker: Broker, request: Request) -> Body:
     """Note what can be committed, and answer per partition."""
     body = request.body
     broker.leadership.check_coordinator(request.node, body["group_id"])
-    producer = Producer(body["transactional_id"], body["producer_id"], body["producer_epoch"])
+    producer = read_producer(body)
     broker.transactions.check_offsets(producer, body["group_id"])
     commits: list[Commit] = []
     topics = [_check(broker, asked, commits) for asked in body["topics"]]
@@ -60,7 +59,7 @@ def _answered(asked: dict[str, Any], rows: list[tuple[dict[str, Any], int]]) -> 
 
 def refuse(request: Request, error_code: int) -> Body:
     """Answer every partition with one error."""
-    code = fencing_code(error_code, is_known=False)
+    code = fencing_code(request, error_code)
     return {
         "topics": [
             _answered(asked, [(row, code) for row in asked["partitions"]])
