@@ -123,6 +123,10 @@ def groups(tmp_path: Path) -> Iterator[Groups]:
     groups.broker.close()
 
 
+def refuse_to_write(*_: object) -> None:
+    raise Refusal(KafkaError.KAFKA_STORAGE_ERROR, "no space left")
+
+
 def code_of(function: Callable[..., object], *args: Any, **fields: Any) -> int:
     with pytest.raises(Refusal) as caught:
         function(*args, **fields)
@@ -246,6 +250,25 @@ async def test_member_that_keeps_what_it_should_revoke_is_put_out(groups: Groups
     second.beat()
     assert second.share == [0, 1, 2, 3]
     assert code_of(first.send) == KafkaError.UNKNOWN_MEMBER_ID
+
+
+@in_virtual_time
+async def test_member_that_could_not_be_put_out_is_put_out_later(groups: Groups) -> None:
+    """The write fails when its rebalance time-out is over: the next time-out tries again."""
+    first, second = groups.member("a"), groups.member("b")
+    first.join()
+    second.join()
+    owned = first._own()
+    first.send(owned=owned)
+    with pytest.MonkeyPatch.context() as full_disk:
+        full_disk.setattr(groups.broker.groups.store, "write", refuse_to_write)
+        await pass_ms(REBALANCE_MS)
+    for _ in range(REBALANCE_MS // 1000):
+        first.send(owned=owned)
+        second.beat()
+        await pass_ms(1000)
+    second.beat()
+    assert second.share == [0, 1, 2, 3]
 
 
 @in_virtual_time
