@@ -262,7 +262,7 @@ async def test_member_that_could_not_be_put_out_is_put_out_later(groups: Groups)
     first.send(owned=owned)
     with pytest.MonkeyPatch.context() as full_disk:
         full_disk.setattr(groups.broker.groups.store, "write", refuse_to_write)
-        await pass_ms(REBALANCE_MS)
+        await pass_ms(REBALANCE_MS + 1)
     for _ in range(REBALANCE_MS // 1000):
         first.send(owned=owned)
         second.beat()

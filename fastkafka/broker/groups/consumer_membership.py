@@ -307,10 +307,10 @@ class ConsumerMembership:
         except Refusal as refusal:
             _log.error("group %s: %s stays for now: %s", group.group_id, member_id, refusal)
             self._restart_session(group, member)
-            if member.rebalance_timer is not None:
-                member.rebalance_timer.cancel()
-                member.rebalance_timer = None
-            self._watch_revocation(group, member)
+            timer = member.rebalance_timer
+            if timer is not None and timer.when() <= asyncio.get_running_loop().time():
+                member.rebalance_timer = None  # it was this one: the next one tries again
+                self._watch_revocation(group, member)
 
     def _write(self, changes: ConsumerGroupChanges) -> None:
         """Make changes durable, then true; raises Refusal."""
