@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # bytes
     "crc32c": (),
     "buffer": (),
-    "codec_gzip": (),
+    "codec_gzip": ("zlib",),
     "codec_snappy": (),
     "codec_lz4": ("liblz4",),
     "codec_zstd": (),
@@ -98,6 +98,10 @@ DIRECTIVES = {
 }
 
 
+# The Debian packages of libraries whose name there is not `<library>-dev`.
+DEBIAN_PACKAGES = {"zlib": "zlib1g-dev"}
+
+
 def pkg_config(library: str, what: str) -> list[str]:
     """Return what pkg-config says of `library`, or stop with the package to install."""
     if shutil.which("pkg-config") is None:
@@ -108,7 +112,7 @@ def pkg_config(library: str, what: str) -> list[str]:
     if answer.returncode != 0:
         sys.exit(
             f"fastkafka: {library} was not found by pkg-config. "
-            f"On Debian: apt-get install {library}-dev"
+            f"On Debian: apt-get install {DEBIAN_PACKAGES.get(library, f'{library}-dev')}"
         )
     return answer.stdout.split()
 

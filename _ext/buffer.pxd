@@ -48,4 +48,5 @@ cdef struct Bytes:                # one growing, contiguous piece of memory
     size_t capacity_bytes
 
 cdef bint bytes_reserve(Bytes* bytes, size_t capacity_bytes) noexcept nogil
+cdef bint bytes_make_room(Bytes* bytes, size_t step_bytes, size_t cap_bytes) noexcept nogil
 cdef void bytes_free(Bytes* bytes) noexcept nogil

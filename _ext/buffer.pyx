@@ -208,6 +208,13 @@ cdef bint bytes_reserve(Bytes* bytes, size_t capacity_bytes) noexcept nogil:
     return True
 
 
+cdef bint bytes_make_room(Bytes* bytes, size_t step_bytes, size_t cap_bytes) noexcept nogil:
+    """Have `step_bytes` of room, for a decompressor that stops once more than `cap_bytes` are used; False without memory."""
+    if bytes.capacity_bytes - bytes.used_bytes >= step_bytes:
+        return True
+    return bytes_reserve(bytes, min(bytes.capacity_bytes * 2, cap_bytes) + step_bytes)
+
+
 cdef void bytes_free(Bytes* bytes) noexcept nogil:
     free(bytes.data)
     memset(bytes, 0, sizeof(Bytes))

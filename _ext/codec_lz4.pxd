@@ -5,9 +5,6 @@
 # next: compression
 from fastkafka._core.buffer cimport Bytes
 
-cdef enum:
-    CODEC_AVAILABLE = 1
-
 cdef void* lz4_compressor() noexcept nogil
 cdef void lz4_compressor_free(void* context) noexcept nogil
 cdef bint lz4_begin(void* context, Bytes* out, size_t input_bytes, int level) noexcept nogil

@@ -5,7 +5,10 @@
 # next: compression
 # Source: KafkaLZ4BlockOutputStream reads and writes independent blocks only.
 from libc.string cimport memset
-from fastkafka._core.buffer cimport bytes_reserve
+from fastkafka._core.buffer cimport bytes_make_room, bytes_reserve
+from fastkafka._core.compression cimport (
+    COMPRESSION_DAMAGED, COMPRESSION_NO_MEMORY, COMPRESSION_OK, COMPRESSION_TOO_LARGE,
+)
 
 cdef extern from "lz4frame.h" nogil:
     ctypedef struct LZ4F_cctx:
@@ -110,31 +113,25 @@ cdef void lz4_decompressor_free(void* context) noexcept nogil:
 
 cdef int lz4_decompress(
         void* context, const char* data, size_t bytes, size_t cap_bytes, Bytes* out) noexcept nogil:
-    """Append the content of one frame to `out`.
-
-    Returns: 0; -1 when the frame is damaged or ends early; -2 over `cap_bytes`; -3 out of memory
-    """
+    """Append the content of one frame to `out`; a COMPRESSION_* status."""
     cdef size_t hint = 1, room, taken
     LZ4F_resetDecompressionContext(<LZ4F_dctx*>context)
     while hint != 0:
-        if out.capacity_bytes - out.used_bytes < OUTPUT_STEP_BYTES:
-            if out.capacity_bytes >= cap_bytes + OUTPUT_STEP_BYTES:
-                return -2
-            if not bytes_reserve(out, min(out.capacity_bytes * 2, cap_bytes) + OUTPUT_STEP_BYTES):
-                return -3
+        if not bytes_make_room(out, OUTPUT_STEP_BYTES, cap_bytes):
+            return COMPRESSION_NO_MEMORY
         room = out.capacity_bytes - out.used_bytes
         taken = bytes
         hint = LZ4F_decompress(
             <LZ4F_dctx*>context, out.data + out.used_bytes, &room, data, &taken, NULL)
         if LZ4F_isError(hint):
-            return -1
+            return COMPRESSION_DAMAGED
         out.used_bytes += room
         if out.used_bytes > cap_bytes:
-            return -2
+            return COMPRESSION_TOO_LARGE
         data += taken
         bytes -= taken
         if hint != 0 and taken == 0 and room == 0:
-            return -1
-    return 0 if bytes == 0 else -1
+            return COMPRESSION_DAMAGED        # it ends before the frame does
+    return COMPRESSION_OK if bytes == 0 else COMPRESSION_DAMAGED
 
 include "faces/codec_lz4.pxi"

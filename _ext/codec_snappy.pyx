@@ -1,6 +1,6 @@
 # The snappy codec's place in the house: it compresses nothing yet and says so.
 # in:  nothing
-# out: CODEC_AVAILABLE = 0, which compression turns into UNSUPPORTED_COMPRESSION_TYPE
+# out: nothing; compression answers COMPRESSION_UNSUPPORTED for it
 # thread and GIL: none
 # next: compression
 

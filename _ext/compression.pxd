@@ -11,6 +11,10 @@ cdef enum:
     CODEC_SNAPPY = 2
     CODEC_LZ4 = 3
     CODEC_ZSTD = 4
+    CODEC_COUNT = 5
+
+cdef enum:
+    LEVEL_DEFAULT = -1            # compression.level: each codec has its own
 
 cdef enum:
     COMPRESSION_OK = 0
@@ -19,13 +23,13 @@ cdef enum:
     COMPRESSION_NO_MEMORY = -3
     COMPRESSION_UNSUPPORTED = -4
 
-cdef struct Compressor:
-    void* lz4
+cdef struct Compressor:           # zeroed memory with a level is one
+    void* contexts[CODEC_COUNT]   # made when they are first needed
     int level
-    Bytes output              # of the last call; valid until the next
+    Bytes output                  # of the last call; valid until the next
 
-cdef struct Decompressor:
-    void* lz4
+cdef struct Decompressor:         # zeroed memory is one
+    void* contexts[CODEC_COUNT]
 
 cdef int compress_slabs(Compressor* compressor, int codec, Slab* head, size_t skip_bytes) noexcept nogil
 cdef void compressor_free(Compressor* compressor) noexcept nogil

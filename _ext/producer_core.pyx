@@ -19,7 +19,6 @@ from fastkafka._core.accumulator cimport (
 from fastkafka._core.atomic cimport load64, store32
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
 from fastkafka._core.client_core cimport ClientState
-from fastkafka._core.compression cimport CODEC_LZ4, CODEC_NONE
 from fastkafka._core.connection cimport Connection, transport_close_all
 from fastkafka._core.counters cimport records_outstanding
 from fastkafka._core.delivery cimport (
@@ -31,6 +30,7 @@ from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
 from fastkafka._core.lock cimport Lock, signal_read, wait_free
 from fastkafka._core.partition_queue cimport PartitionQueue
 from fastkafka._core.partitioner cimport PartitionerKind
+from fastkafka._core.compression import CODECS
 from fastkafka._core.partitioner import KINDS
 from fastkafka._core.record_batch_writer cimport RecordInput
 from fastkafka._core.record_source cimport RUN_RECORDS_MAX, check_messages, source_bytes, source_headers, source_run
@@ -171,7 +171,8 @@ cdef class ProducerCore(ReportingCore):
         self.sender.settings.socket_timeout_ms = settings["socket.timeout.ms"]
         self.sender.settings.in_flight_max = settings["max.in.flight.requests.per.connection"]
         self.sender.settings.request_bytes_max = REQUEST_BYTES_MAX
-        self.sender.settings.codec = CODEC_LZ4 if settings["compression.type"] == "lz4" else CODEC_NONE
+        self.sender.settings.codec = CODECS[settings["compression.type"]]
+        self.sender.compressor.level = settings["compression.level"]
         memcpy(self.sender.settings.client_id, <const char*>client_id, len(client_id))
         self.sender.settings.client_id_bytes = <int32_t>len(client_id)
         self.sender.delivery.codec = self.sender.settings.codec

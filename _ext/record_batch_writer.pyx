@@ -4,6 +4,8 @@
 # thread and GIL: whoever holds the batch's lock encodes; the header is the I/O thread's; no GIL
 # next: accumulator decides where a record goes; sender asks for header and CRC
 # Source: DefaultRecord.writeTo, DefaultRecordBatch.writeHeader; KIP-98.
+from fastkafka._core.compression import CODECS
+
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -11,7 +13,7 @@ from fastkafka._core.buffer cimport (
     SLAB_CLASS_DEFAULT, Bytes, bytes_free, slab_pool_destroy, slab_pool_init, slab_take,
 )
 from fastkafka._core.compression cimport (
-    CODEC_LZ4, CODEC_NONE, COMPRESSION_OK, Compressor, compress_slabs, compressor_free, decompress,
+    CODEC_NONE, COMPRESSION_OK, LEVEL_DEFAULT, Compressor, compress_slabs, compressor_free, decompress,
 )
 from fastkafka._core.crc32c cimport crc32c_extend
 from fastkafka._core.endian cimport put_int16, put_int32, put_int64
@@ -230,7 +232,7 @@ cdef void batch_write_header(ProducerBatch* batch, int16_t attributes) noexcept 
 cdef class RecordBatchBuilder:
     """Build one record batch in memory, with the encoder of the data plane: for tests and tools.
 
-    Args:    compression: "none" or "lz4"; producer_id, producer_epoch, base_sequence as in the header
+    Args:    compression: one of CODECS; producer_id, producer_epoch, base_sequence as in the header
     Example: RecordBatchBuilder().append(b"key", b"value").build()
     Thread:  one at a time, GIL held
     """
@@ -239,9 +241,9 @@ cdef class RecordBatchBuilder:
     cdef int codec
 
     def __cinit__(self, compression="none", producer_id=-1, producer_epoch=-1, base_sequence=-1):
-        if compression not in ("none", "lz4"):
-            raise ValueError(f"compression {compression!r}: this build writes 'none' and 'lz4'")
-        self.codec = CODEC_LZ4 if compression == "lz4" else CODEC_NONE
+        if compression not in CODECS:
+            raise ValueError(f"compression {compression!r}: this build writes {', '.join(CODECS)}")
+        self.codec = CODECS[compression]
         slab_pool_init(&self.pool, 1 << 40)
         self.batch = batch_new(NULL, NULL, 0, 0, 0)
         if self.batch == NULL:
@@ -296,7 +298,7 @@ cdef class RecordBatchBuilder:
         cdef char* p
         if batch.records_count == 0:
             raise ValueError("a batch has at least one record")
-        if self.codec == CODEC_LZ4:
+        if self.codec != CODEC_NONE:
             return self._build_compressed()
         batch.wire_bytes = batch.bytes
         batch_write_header(batch, CODEC_NONE)
@@ -313,12 +315,10 @@ cdef class RecordBatchBuilder:
         cdef ProducerBatch* batch = self.batch
         cdef Compressor compressor
         cdef Slab* slab
-        compressor.lz4 = NULL
-        compressor.level = 0
-        compressor.output.data = NULL
-        compressor.output.used_bytes = compressor.output.capacity_bytes = 0
+        memset(&compressor, 0, sizeof(compressor))
+        compressor.level = LEVEL_DEFAULT
         try:
-            if compress_slabs(&compressor, CODEC_LZ4, batch.slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
+            if compress_slabs(&compressor, self.codec, batch.slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
                 raise MemoryError
             slab = slab_take(&self.pool, compressor.output.used_bytes + RECORD_BATCH_HEADER_BYTES, 0, False)
             if slab == NULL:
@@ -327,7 +327,7 @@ cdef class RecordBatchBuilder:
             slab.used_bytes = RECORD_BATCH_HEADER_BYTES + compressor.output.used_bytes
             batch.wire_slabs = slab
             batch.wire_bytes = slab.used_bytes
-            batch_write_header(batch, CODEC_LZ4)
+            batch_write_header(batch, <int16_t>self.codec)
             return slab.data[:slab.used_bytes]
         finally:
             compressor_free(&compressor)

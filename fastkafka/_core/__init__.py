@@ -23,8 +23,8 @@ def _import_rooms() -> None:
         except ModuleNotFoundError as error:
             raise ImportError(
                 f"fastkafka's compiled core is not built ({error}). In a clone run `make build`, "
-                "or `python setup.py build_ext --inplace`; it needs a C compiler, pkg-config "
-                "and liblz4-dev."
+                "or `python setup.py build_ext --inplace`; it needs a C compiler, pkg-config, "
+                "liblz4-dev and zlib1g-dev."
             ) from error
 
 
@@ -50,10 +50,10 @@ def build_info() -> dict[str, Any]:
 
     Example: python -c "import fastkafka._core as core; print(core.build_info())"
     """
-    from fastkafka._core.compression import available
+    from fastkafka._core.compression import CODECS
     from fastkafka._core.crc32c import kernel
 
-    return {"crc32c": kernel(), "codecs": available()}
+    return {"crc32c": kernel(), "codecs": list(CODECS)}
 
 
 _import_rooms()

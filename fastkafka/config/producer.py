@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastkafka.config.property import INT_MAX, PRODUCER, Property, choose
 
-COMPRESSIONS_IN_FORCE = frozenset({"none", "lz4"})
+COMPRESSIONS_IN_FORCE = frozenset({"none", "gzip", "lz4"})
 
 _PARTITIONERS = choose(
     "random", "consistent", "consistent_random", "murmur2", "murmur2_random", "fnv1a",
@@ -52,8 +52,8 @@ PROPERTIES: tuple[Property, ...] = (
              choices=choose("none", "gzip", "snappy", "lz4", "zstd")
              | {"inherit": "none"}),
     Property("compression.level", "int", -1,
-             "Level of the compression; -1 is its own default.",
-             PRODUCER, minimum=-1, maximum=12, in_force=False),
+             "Level of the compression, gzip 0 to 9, lz4 and zstd 0 to 12; -1 is the codec's own.",
+             PRODUCER, minimum=-1, maximum=12),
     Property("retries", "int", INT_MAX,
              "How often a batch is sent again; delivery.timeout.ms ends it too.",
              PRODUCER, aliases=("message.send.max.retries",), minimum=0, maximum=INT_MAX),

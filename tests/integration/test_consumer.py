@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from fastkafka import KafkaError, KafkaException, TopicPartition
+from fastkafka._core.compression import CODECS
 from fastkafka.broker import EmbeddedBroker
 from fastkafka.consumer import Consumer
 from fastkafka.errors import ClosedError, NotYetImplemented, StateError
@@ -110,7 +111,7 @@ def check_whole(messages: list[Any], count: int) -> None:
         assert len(message) == len(value_of(number) or b"")
 
 
-@pytest.mark.parametrize("codec", ["none", "lz4"])
+@pytest.mark.parametrize("codec", CODECS)
 def test_foreign_records_come_back_equal(
     broker: EmbeddedBroker, confluent: ModuleType, consumer: Consumer, codec: str
 ) -> None:

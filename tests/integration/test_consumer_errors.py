@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import lz4.frame
 import pytest
 
 from fastkafka import KafkaError, TopicPartition
+from fastkafka._core.compression import CODECS
 from fastkafka.consumer import Consumer
+from tests.reference.codecs import COMPRESS
 from tests.reference.record_batches import values_batch
 from tests.scripted.fetch_broker import FetchBroker, FetchReply
 from tests.scripted.reading import (
@@ -238,8 +239,9 @@ def test_old_message_formats_are_named_at_once(make_consumer: MakeConsumer, magi
         assert "Kafka 0.11" in message.error().str()
 
 
-def test_decompression_is_capped(make_consumer: MakeConsumer) -> None:
-    bomb = values_batch([bytes(4_000_000)], 0, attributes=3, compress=lz4.frame.compress)
+@pytest.mark.parametrize("codec", COMPRESS)
+def test_decompression_is_capped(make_consumer: MakeConsumer, codec: str) -> None:
+    bomb = values_batch([bytes(4_000_000)], 0, attributes=CODECS[codec], compress=COMPRESS[codec])
     with FetchBroker() as broker:
         broker.put("t", 0, bomb)
         consumer = make_consumer(broker, max_decompressed_batch_bytes=1_000_000)

@@ -10,6 +10,7 @@ import weakref
 import pytest
 
 from fastkafka import Producer
+from fastkafka._core.compression import CODECS
 from fastkafka.types import Outcome
 from tests.scripted.broker import Produced, Reply, ScriptedBroker
 from tests.scripted.client import (
@@ -40,7 +41,7 @@ def refuse_above(records: int) -> object:
 # splitting (rule 9)
 
 
-@pytest.mark.parametrize("compression", ["none", "lz4"])
+@pytest.mark.parametrize("compression", CODECS)
 @pytest.mark.parametrize("with_reports", [False, True])
 def test_split_takes_consecutive_sequences(compression: str, with_reports: bool) -> None:
     reports = Reports()
@@ -372,7 +373,7 @@ def expire_many(broker: ScriptedBroker, producer: Producer, reports: Reports, co
             producer.poll(0)
 
 
-@pytest.mark.parametrize("compression", ["none", "lz4"])
+@pytest.mark.parametrize("compression", CODECS)
 def test_expired_batches_give_up_their_promise_not_their_memory(compression: str) -> None:
     """CVE-2026-35554: memory given back while its request was being sent put records elsewhere."""
     reports = Reports()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fastkafka import Consumer, KafkaError, Message, TopicPartition
+from fastkafka._core.compression import CODECS
 from tools.kafka_cluster import KafkaCluster
 
 ForeignClient = Callable[[str], ModuleType]
@@ -61,7 +62,7 @@ def read_to_end(consumer: Consumer, count: int) -> list[Message]:
     return messages
 
 
-@pytest.mark.parametrize("codec", ["none", "lz4"])
+@pytest.mark.parametrize("codec", CODECS)
 def test_what_librdkafka_wrote_comes_back_equal(
     kafka: KafkaCluster, confluent: ModuleType, topic: str, codec: str
 ) -> None:

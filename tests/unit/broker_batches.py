@@ -8,11 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-import lz4.frame
-
 from fastkafka.broker.log_config import LogConfig
+from tests.reference.codecs import COMPRESS
+from tests.reference.record_batches import CODECS
 
-CODEC_LZ4 = 3
+COMPRESSORS = {CODECS[name]: compress for name, compress in COMPRESS.items()}  # by number
 TRANSACTIONAL = 0x10
 _AFTER_CRC = struct.Struct(">hiqqqhii")
 
@@ -81,8 +81,8 @@ def build_batch(
         encode_record(index, stamp - stamps[0], value, keys[index] if keys else None)
         for index, (stamp, value) in enumerate(zip(stamps, values, strict=True))
     )
-    if attributes & 7 == CODEC_LZ4:
-        records = lz4.frame.compress(records)
+    if attributes & 7 in COMPRESSORS:
+        records = COMPRESSORS[attributes & 7](records)
     count = len(values) if records_count is None else records_count
     covered = (
         _AFTER_CRC.pack(

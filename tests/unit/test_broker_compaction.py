@@ -20,7 +20,7 @@ from fastkafka.broker.partition_log import PartitionLog
 from fastkafka.broker.record_batch import read_header
 from fastkafka.broker.refusal import Refusal
 from fastkafka.errors import KafkaError
-from tests.unit.broker_batches import CODEC_LZ4, TRANSACTIONAL, build_keyed
+from tests.unit.broker_batches import COMPRESSORS, TRANSACTIONAL, build_keyed
 
 CONFIG = LogConfig(
     segment_bytes=1000,
@@ -70,7 +70,7 @@ def roll(log: PartitionLog) -> None:
     log.append(build_keyed([(b"last", b"x" * CONFIG.segment_bytes)]))
 
 
-@pytest.mark.parametrize("attributes", [0, CODEC_LZ4])
+@pytest.mark.parametrize("attributes", [0, *COMPRESSORS])
 def test_the_last_record_of_each_key_stays_with_its_offset(
     log: PartitionLog, attributes: int
 ) -> None:

@@ -14,9 +14,8 @@ from fastkafka.broker.record_batch import (
 from fastkafka.broker.record_timestamps import first_record_from
 from fastkafka.broker.refusal import Refusal
 from fastkafka.errors import KafkaError
-from tests.unit.broker_batches import CODEC_LZ4, build_batch, crc32c
+from tests.unit.broker_batches import COMPRESSORS, build_batch, crc32c
 
-CODEC_NONE = 0
 CODEC_ZSTD = 4
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
@@ -138,7 +137,7 @@ def test_the_header_is_61_bytes() -> None:
     assert read_header(build_batch([b""])).records_count == 1
 
 
-@pytest.mark.parametrize("codec", [CODEC_NONE, CODEC_LZ4])
+@pytest.mark.parametrize("codec", [0, *COMPRESSORS])
 @pytest.mark.parametrize(
     ("timestamp", "expected"), [(0, (100, 0)), (101, (105, 2)), (105, (105, 2)), (106, (110, 4))]
 )
@@ -159,7 +158,8 @@ def test_records_before_an_offset_are_not_found_by_time() -> None:
 
 
 def test_records_that_cannot_be_read_give_the_first_record() -> None:
-    unreadable = build_batch([b"a", b"b"], timestamps=[100, 200], attributes=CODEC_ZSTD)
+    unreadable = bytearray(build_batch([b"a", b"b"], timestamps=[100, 200]))
+    unreadable[22] = CODEC_ZSTD
     assert first_record_from(bytes(unreadable), 150, from_offset=0) == (100, 0)
     batch = bytes(build_batch([b"a", b"b"], timestamps=[100, 200]))
     for length in range(HEADER_BYTES, len(batch)):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-import lz4.frame
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fastkafka._core.compression import CODECS
 from fastkafka._core.record_batch_reader import read_batches
 from fastkafka.errors import CorruptBatch, KafkaException
+from tests.reference.codecs import COMPRESS
 from tests.reference.record_batches import (
     LOG_APPEND_TIME,
     TRANSACTIONAL,
@@ -47,19 +48,17 @@ def lay_out(drawn: list[Any], base_offset: int) -> tuple[list[bytes], list[Any],
     return encoded, expected, max(delta, 0)
 
 
-@given(records_strategy, st.integers(0, 2**62), st.booleans())
-@example([], 0, False)
-def test_records_of_the_reference_come_back(
-    drawn: list[Any], base_offset: int, compressed: bool
-) -> None:
+@given(records_strategy, st.integers(0, 2**62), st.sampled_from(list(CODECS)))
+@example([], 0, "none")
+def test_records_of_the_reference_come_back(drawn: list[Any], base_offset: int, codec: str) -> None:
     encoded, expected, last_delta = lay_out(drawn, base_offset)
     data = batch(
         encoded,
         base_offset=base_offset,
         last_offset_delta=last_delta,
         base_timestamp=5000,
-        attributes=3 if compressed else 0,
-        compress=lz4.frame.compress if compressed else None,
+        attributes=CODECS[codec],
+        compress=COMPRESS.get(codec),
     )
     (found,) = read_batches(data)
     assert found["records"] == expected
@@ -268,16 +267,21 @@ def test_a_wrong_crc_is_read_when_crcs_are_not_checked() -> None:
     assert len(read_batches(damaged, check_crcs=False)[0]["records"]) == 3
 
 
-def test_decompression_stops_at_the_cap() -> None:
-    data = batch([record(0, value=bytes(10_000_000))], attributes=3, compress=lz4.frame.compress)
-    assert len(data) < 100_000
+@pytest.mark.parametrize("codec", COMPRESS)
+def test_decompression_stops_at_the_cap(codec: str) -> None:
+    bomb = [record(0, value=bytes(10_000_000))]
+    data = batch(bomb, attributes=CODECS[codec], compress=COMPRESS[codec])
+    assert len(data) < 1_000_000
     with pytest.raises(CorruptBatch, match=r"max\.decompressed\.batch\.bytes"):
         read_batches(data, max_decompressed_bytes=1_000_000)
     assert len(read_batches(data)[0]["records"][0][3]) == 10_000_000
 
 
-def test_compressed_bytes_that_are_not_are_named() -> None:
-    data = batch([record(0)], attributes=3, compress=lambda payload: b"not lz4" + payload)
+@pytest.mark.parametrize("codec", COMPRESS)
+def test_compressed_bytes_that_are_not_are_named(codec: str) -> None:
+    data = batch(
+        [record(0)], attributes=CODECS[codec], compress=lambda payload: b"not compressed" + payload
+    )
     with pytest.raises(CorruptBatch, match="cannot be decompressed"):
         read_batches(data)
 
