@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "codec_gzip": ("zlib",),
     "codec_snappy": (),
     "codec_lz4": ("liblz4",),
-    "codec_zstd": (),
+    "codec_zstd": ("libzstd",),
     "compression": (),
     # shared state
     "topics": (),

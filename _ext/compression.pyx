@@ -17,6 +17,10 @@ from fastkafka._core.codec_lz4 cimport (
     lz4_begin, lz4_compressor, lz4_compressor_free, lz4_decompress, lz4_decompressor,
     lz4_decompressor_free, lz4_end, lz4_update,
 )
+from fastkafka._core.codec_zstd cimport (
+    zstd_begin, zstd_compressor, zstd_compressor_free, zstd_decompress, zstd_decompressor, zstd_decompressor_free,
+    zstd_end, zstd_update,
+)
 
 cdef struct Codec:                # what a room codec_* does; context is its own
     void* (*compressor)() noexcept nogil
@@ -36,9 +40,12 @@ codecs[<int>CODEC_GZIP] = Codec(
 codecs[<int>CODEC_LZ4] = Codec(
     lz4_compressor, lz4_compressor_free, lz4_begin, lz4_update, lz4_end,
     lz4_decompressor, lz4_decompressor_free, lz4_decompress)
+codecs[<int>CODEC_ZSTD] = Codec(
+    zstd_compressor, zstd_compressor_free, zstd_begin, zstd_update, zstd_end,
+    zstd_decompressor, zstd_decompressor_free, zstd_decompress)
 
 # What this build speaks: Kafka's names (compression.type) and their numbers in a batch's attributes.
-CODECS = {"none": CODEC_NONE, "gzip": CODEC_GZIP, "lz4": CODEC_LZ4}
+CODECS = {"none": CODEC_NONE, "gzip": CODEC_GZIP, "lz4": CODEC_LZ4, "zstd": CODEC_ZSTD}
 
 
 cdef inline bint _is_codec(int codec) noexcept nogil:

@@ -46,6 +46,7 @@ missing_packages() {
     command -v pkg-config >/dev/null || echo pkg-config
     pkg-config --exists liblz4 2>/dev/null || echo liblz4-dev
     pkg-config --exists zlib 2>/dev/null || echo zlib1g-dev
+    pkg-config --exists libzstd 2>/dev/null || echo libzstd-dev
     command -v kcat >/dev/null || echo kcat
     if ! supported "$PYTHON"; then
         echo python3; echo python3-dev; echo python3-venv

@@ -24,7 +24,7 @@ def _import_rooms() -> None:
             raise ImportError(
                 f"fastkafka's compiled core is not built ({error}). In a clone run `make build`, "
                 "or `python setup.py build_ext --inplace`; it needs a C compiler, pkg-config, "
-                "liblz4-dev and zlib1g-dev."
+                "liblz4-dev, libzstd-dev and zlib1g-dev."
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""Compression by other hands than the compiled rooms: Python's zlib and lz4.
+"""Compression by other hands than the compiled rooms: Python's zlib, lz4, cramjam.
 
 By Kafka's names of codecs; what the compiled rooms write and read is compared with these.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 
+import cramjam
 import lz4.frame
 
 Transform = Callable[[bytes], bytes]
@@ -17,11 +18,21 @@ def _gzip_compress(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)
 
 
+def _zstd_compress(data: bytes) -> bytes:
+    return bytes(cramjam.zstd.compress(data))
+
+
+def _zstd_decompress(data: bytes) -> bytes:
+    return bytes(cramjam.zstd.decompress(data))
+
+
 COMPRESS: dict[str, Transform] = {
     "gzip": _gzip_compress,
     "lz4": lz4.frame.compress,
+    "zstd": _zstd_compress,
 }
 DECOMPRESS: dict[str, Transform] = {
     "gzip": gzip.decompress,
     "lz4": lz4.frame.decompress,
+    "zstd": _zstd_decompress,
 }

@@ -16,7 +16,7 @@ from fastkafka.broker.refusal import Refusal
 from fastkafka.errors import KafkaError
 from tests.unit.broker_batches import COMPRESSORS, build_batch, crc32c
 
-CODEC_ZSTD = 4
+CODEC_SNAPPY = 2
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
 MESSAGE_MAX_BYTES = 1000
@@ -159,7 +159,7 @@ def test_records_before_an_offset_are_not_found_by_time() -> None:
 
 def test_records_that_cannot_be_read_give_the_first_record() -> None:
     unreadable = bytearray(build_batch([b"a", b"b"], timestamps=[100, 200]))
-    unreadable[22] = CODEC_ZSTD
+    unreadable[22] = CODEC_SNAPPY
     assert first_record_from(bytes(unreadable), 150, from_offset=0) == (100, 0)
     batch = bytes(build_batch([b"a", b"b"], timestamps=[100, 200]))
     for length in range(HEADER_BYTES, len(batch)):

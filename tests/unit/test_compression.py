@@ -171,3 +171,15 @@ def test_names_that_do_not_compress_are_refused() -> None:
         Compression("none")
     with pytest.raises(KeyError):
         Compression("brotli")
+
+
+def test_a_zstd_frame_cannot_ask_for_more_memory_than_the_highest_level_does() -> None:
+    # RFC 8878: magic, a descriptor without flags, log2 of the window minus 10 in five bits; then a
+    # last block of one byte repeated 20 times.
+    def frame(window_log: int) -> bytes:
+        return b"\x28\xb5\x2f\xfd\0" + bytes([(window_log - 10) << 3]) + b"\xa3\0\0v"
+
+    assert Compression("zstd").decompress(frame(27), 100) == b"v" * 20
+    for window_log in (28, 31, 41):
+        with pytest.raises(CorruptBatch):
+            Compression("zstd").decompress(frame(window_log), 100)

@@ -278,7 +278,7 @@ def test_secured_connection_is_refused_rather_than_left_plain(protocol):
     assert producer({"security.protocol": "PLAINTEXT"})["security.protocol"] == "plaintext"
 
 
-@pytest.mark.parametrize("codec", ["snappy", "zstd"])
+@pytest.mark.parametrize("codec", ["snappy"])
 def test_compression_of_a_later_release_is_refused(codec):
     with pytest.raises(ConfigError, match="later release"):
         producer({"compression.type": codec})
