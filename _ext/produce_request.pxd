@@ -11,6 +11,7 @@ from fastkafka._core.tls cimport iovec
 cdef enum:
     PRODUCE_API_KEY = 0
     PRODUCE_VERSION_MIN = 3
+    PRODUCE_VERSION_ZSTD_MIN = 7           # KIP-110
     PRODUCE_VERSION_MAX = 13
     PRODUCE_VERSION_NAMES_MAX = 12         # topic ids from the next version on
 

@@ -12,7 +12,7 @@ from fastkafka._core.buffer cimport Slab, slab_chain_release, slab_take
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.cluster_view cimport ROLE_PRODUCE, broker_find, view_set_leader
 from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
-from fastkafka._core.compression cimport CODEC_NONE, COMPRESSION_OK, compress_slabs, compressor_free, decompressor_free
+from fastkafka._core.compression cimport CODEC_NONE, CODEC_ZSTD, COMPRESSION_OK, compress_slabs, compressor_free, decompressor_free
 from fastkafka._core.connection cimport (
     CONNECTION_UP, Request, connection_for, connection_mute, connection_send, connection_version, connection_want,
 )
@@ -22,7 +22,7 @@ from fastkafka._core.delivery cimport (
 )
 from fastkafka._core.error_codes cimport (
     ERROR_BAD_MSG, ERROR_MSG_TIMED_OUT, ERROR_NO_ERROR, ERROR_PURGE_INFLIGHT, ERROR_PURGE_QUEUE, ERROR_TRANSPORT,
-    ERROR_UNKNOWN_PARTITION, ERROR_UNSUPPORTED_FEATURE,
+    ERROR_UNKNOWN_PARTITION, ERROR_UNSUPPORTED_COMPRESSION_TYPE, ERROR_UNSUPPORTED_FEATURE,
 )
 from fastkafka._core.frame cimport Frame
 from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
@@ -31,8 +31,8 @@ from fastkafka._core.partition_queue cimport (
     OUTCOME_NOT_WRITTEN, OUTCOME_UNKNOWN, ProducerBatch, queue_add_flight, queue_remove_flight, queue_take_sealed,
 )
 from fastkafka._core.produce_request cimport (
-    PRODUCE_API_KEY, PRODUCE_VERSION_MAX, PRODUCE_VERSION_MIN, PRODUCE_VERSION_NAMES_MAX, ProduceRequest,
-    produce_request_free, produce_request_new,
+    PRODUCE_API_KEY, PRODUCE_VERSION_MAX, PRODUCE_VERSION_MIN, PRODUCE_VERSION_NAMES_MAX,
+    PRODUCE_VERSION_ZSTD_MIN, ProduceRequest, produce_request_free, produce_request_new,
 )
 from fastkafka._core.produce_response cimport PartitionAnswer, ProduceResponse, produce_response_read
 from fastkafka._core.record_batch_writer cimport batch_write_header
@@ -244,15 +244,16 @@ cdef bint _has_topic_id(Topic* topic) noexcept nogil:
     return False
 
 
-cdef int16_t _version(Connection* connection, ProducerBatch** batches, int32_t count) noexcept nogil:
-    """Choose the version: topic ids only when every topic's is known."""
+cdef int16_t _version(Sender* sender, Connection* connection, ProducerBatch** batches, int32_t count) noexcept nogil:
+    """Choose the version: topic ids only when every topic's is known, zstd only where it is (KIP-110)."""
+    cdef int16_t lowest = PRODUCE_VERSION_ZSTD_MIN if sender.settings.codec == CODEC_ZSTD else PRODUCE_VERSION_MIN
     cdef int16_t highest = PRODUCE_VERSION_MAX
     cdef int32_t index
     for index in range(count):
         if not _has_topic_id(batches[index].topic):
             highest = PRODUCE_VERSION_NAMES_MAX
             break
-    return connection_version(connection, PRODUCE_API_KEY, PRODUCE_VERSION_MIN, highest)
+    return connection_version(connection, PRODUCE_API_KEY, lowest, highest)
 
 
 cdef int32_t _gather(Sender* sender, BrokerSender* to, Connection* connection, ProducerBatch** batches, int64_t now_ns) noexcept nogil:
@@ -319,14 +320,15 @@ cdef bint _send_request(Sender* sender, BrokerSender* to, Connection* connection
     if count == 0:
         return False
     qsort(batches, count, sizeof(ProducerBatch*), _by_topic)
-    version = _version(connection, batches, count)
+    version = _version(sender, connection, batches, count)
     if version >= 0:
         produce = produce_request_new(batches, count, version, sender.settings.acks, sender.settings.request_timeout_ms,
                                       sender.settings.client_id, sender.settings.client_id_bytes)
     if produce == NULL:
         for index in range(count):
             if version < 0:
-                delivery_refuse(&sender.delivery, batches[index], ERROR_UNSUPPORTED_FEATURE)
+                delivery_refuse(&sender.delivery, batches[index], ERROR_UNSUPPORTED_COMPRESSION_TYPE
+                                if sender.settings.codec == CODEC_ZSTD else ERROR_UNSUPPORTED_FEATURE)
             else:
                 delivery_lost(&sender.delivery, batches[index], ERROR_TRANSPORT, False)
         return False

@@ -33,7 +33,7 @@ MAGIC = 2
 CODEC_MASK = 0x07
 _LOG_APPEND_TIME = 0x08
 DELETE_HORIZON = 0x40
-_CODEC_MAX = 4  # none, gzip, snappy, lz4, zstd
+CODEC_ZSTD = 4  # the last: none, gzip, snappy, lz4, zstd
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
 NO_SEQUENCE = -1
@@ -210,7 +210,7 @@ def _check_fields(header: BatchHeader) -> None:
             KafkaError.INVALID_RECORD,
             f"{header.records_count} records, but last_offset_delta {header.last_offset_delta}",
         )
-    if header.codec > _CODEC_MAX:
+    if header.codec > CODEC_ZSTD:
         raise Refusal(KafkaError.INVALID_RECORD, f"compression codec {header.codec} is unknown")
     if header.is_control:
         raise Refusal(KafkaError.INVALID_RECORD, "a producer may not write control batches")

@@ -461,6 +461,21 @@ def test_broker_without_a_common_version_fails_records_with_a_typed_error() -> N
         assert not broker.produced
 
 
+def test_zstd_goes_only_to_brokers_that_know_it() -> None:
+    reports = Reports()
+    conf = {"compression.type": "zstd"}
+    with ScriptedBroker(versions={0: (3, 6)}) as broker, make_producer(broker, **conf) as producer:
+        producer.produce("t", b"value" * 100, on_delivery=reports)
+        assert producer.flush(FLUSH_S) == 0
+        (report,) = reports
+        assert (report.outcome.name, report.error_code) == ("NOT_WRITTEN", 76)
+        assert not broker.produced
+    with ScriptedBroker(versions={0: (3, 7)}) as broker, make_producer(broker, **conf) as producer:
+        producer.produce("t", b"value" * 100)
+        assert producer.flush(FLUSH_S) == 0
+        assert broker.log().values == [b"value" * 100]
+
+
 def test_partition_that_an_answer_leaves_out_is_sent_again() -> None:
     with ScriptedBroker(topics={"t": 2}) as broker, make_producer(broker) as producer:
         prove(producer, 0, 1)

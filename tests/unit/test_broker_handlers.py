@@ -177,11 +177,11 @@ def test_metadata_of_an_unknown_id(asker: Asker) -> None:
     assert answer["error_code"] == KafkaError.UNKNOWN_TOPIC_ID
 
 
-def produce(asker: Asker, partition: int, records: Any, **fields: Any) -> Body:
+def produce(asker: Asker, partition: int, records: Any, *, version: int = 8, **fields: Any) -> Body:
     data = [{"index": partition, "records": None if records is None else bytes(records)}]
     topics = [{"name": "logs", "partition_data": data}]
     body = {"acks": -1, "timeout_ms": 1, "topic_data": topics, **fields}
-    return asker.ask("produce", 8, body)["responses"][0]["partition_responses"][0]
+    return asker.ask("produce", version, body)["responses"][0]["partition_responses"][0]
 
 
 def test_produce_answers_per_partition(asker: Asker) -> None:
@@ -198,6 +198,15 @@ def test_produce_answers_per_partition(asker: Asker) -> None:
         KafkaError.INVALID_REQUIRED_ACKS
     )
     assert asker.broker.topics.by_name("logs").partition(0).log.log_end_offset == 3
+
+
+def test_zstd_is_refused_from_versions_that_came_before_it(asker: Asker) -> None:
+    asker.broker.topics.create("logs", 1, {})
+    batch = build_batch(attributes=4)
+    refused = produce(asker, 0, batch, version=6)
+    assert refused["error_code"] == KafkaError.UNSUPPORTED_COMPRESSION_TYPE
+    assert produce(asker, 0, batch, version=7)["base_offset"] == 0
+    assert produce(asker, 0, build_batch(attributes=1), version=6)["base_offset"] == 1
 
 
 def test_a_repeated_produce_gets_the_first_offset_and_no_error(asker: Asker) -> None:

@@ -1,6 +1,7 @@
 """Produce (key 0), versions 3 to 13: append one batch per partition.
 
-Version 8 added error messages, 9 compact lengths, 10 leader hints, 13 topic ids instead of names.
+Version 7 is the first that may carry zstd (KIP-110), 8 added error messages, 9 compact lengths,
+10 leader hints, 13 topic ids instead of names.
 With acks 0 there is no reply; when such a request fails the connection is closed, which is all that
 the client can notice (as Kafka does). acks 1 and all differ in min.insync.replicas only: replicas
 share one log. Transactional batches are taken from requests that name a transactional id.
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastkafka.broker.answers import Body, Handler, HangUp
 from fastkafka.broker.leader_hints import current_leader, node_endpoints
 from fastkafka.broker.produce_request import TOPIC_IDS_SINCE, decode_produce
-from fastkafka.broker.record_batch import HEADER_BYTES, read_header
+from fastkafka.broker.record_batch import CODEC_ZSTD, HEADER_BYTES, read_header
 from fastkafka.broker.refusal import NO_ERROR, Refusal
 from fastkafka.broker.transactions.fencing import fencing_code
 from fastkafka.broker.transactions.transaction import TransactionPartition
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 ACKS_ALL = -1
 ACKS_NONE = 0
 LEADER_HINTS_SINCE = 10  # KIP-951
+_ZSTD_SINCE = 7
 _ACKS_VALID = (-1, 0, 1)
 _MAY_WRITE_INTERNAL_TOPICS = "__admin_client"  # AdminUtils.ADMIN_CLIENT_ID
 
@@ -103,6 +105,7 @@ def _append(broker: Broker, request: Request, topic: Topic, data: dict[str, Any]
         if request.body["acks"] == ACKS_ALL:
             _check_replicas(broker, partition)
         _check_transaction(broker, request, partition, data["records"])
+        _check_codec(request, data["records"])
         appended = partition.append(data["records"])
     except Refusal as refusal:
         _log.info("produce to %s-%d: %s", topic.name, index, refusal)
@@ -135,6 +138,17 @@ def _check_transaction(
         broker.transactions.check_partition(
             Producer(transactional_id, header.producer_id, header.producer_epoch),
             TransactionPartition(partition.topic_name, partition.index),
+        )
+
+
+def _check_codec(request: Request, records: memoryview) -> None:
+    """Refuse zstd in a version whose clients need not know it (ProduceRequest.validateRecords)."""
+    if request.api_version >= _ZSTD_SINCE or len(records) < HEADER_BYTES:
+        return
+    if read_header(records).codec == CODEC_ZSTD:
+        raise Refusal(
+            KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
+            f"zstd needs Produce {_ZSTD_SINCE}, this is {request.api_version}",
         )
 
 
