@@ -37,6 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # bytes
     "crc32c": (),
     "buffer": (),
+    "snappy_block": (),
     "codec_gzip": ("zlib",),
     "codec_snappy": (),
     "codec_lz4": ("liblz4",),

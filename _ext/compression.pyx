@@ -17,6 +17,10 @@ from fastkafka._core.codec_lz4 cimport (
     lz4_begin, lz4_compressor, lz4_compressor_free, lz4_decompress, lz4_decompressor,
     lz4_decompressor_free, lz4_end, lz4_update,
 )
+from fastkafka._core.codec_snappy cimport (
+    snappy_begin, snappy_compressor, snappy_compressor_free, snappy_decompress, snappy_decompressor,
+    snappy_decompressor_free, snappy_end, snappy_update,
+)
 from fastkafka._core.codec_zstd cimport (
     zstd_begin, zstd_compressor, zstd_compressor_free, zstd_decompress, zstd_decompressor, zstd_decompressor_free,
     zstd_end, zstd_update,
@@ -37,6 +41,9 @@ memset(codecs, 0, sizeof(codecs))
 codecs[<int>CODEC_GZIP] = Codec(
     gzip_compressor, gzip_compressor_free, gzip_begin, gzip_update, gzip_end,
     gzip_decompressor, gzip_decompressor_free, gzip_decompress)
+codecs[<int>CODEC_SNAPPY] = Codec(
+    snappy_compressor, snappy_compressor_free, snappy_begin, snappy_update, snappy_end,
+    snappy_decompressor, snappy_decompressor_free, snappy_decompress)
 codecs[<int>CODEC_LZ4] = Codec(
     lz4_compressor, lz4_compressor_free, lz4_begin, lz4_update, lz4_end,
     lz4_decompressor, lz4_decompressor_free, lz4_decompress)
@@ -44,8 +51,10 @@ codecs[<int>CODEC_ZSTD] = Codec(
     zstd_compressor, zstd_compressor_free, zstd_begin, zstd_update, zstd_end,
     zstd_decompressor, zstd_decompressor_free, zstd_decompress)
 
-# What this build speaks: Kafka's names (compression.type) and their numbers in a batch's attributes.
-CODECS = {"none": CODEC_NONE, "gzip": CODEC_GZIP, "lz4": CODEC_LZ4, "zstd": CODEC_ZSTD}
+# Kafka's names (compression.type) and their numbers in a batch's attributes.
+CODECS = {
+    "none": CODEC_NONE, "gzip": CODEC_GZIP, "snappy": CODEC_SNAPPY, "lz4": CODEC_LZ4, "zstd": CODEC_ZSTD,
+}
 
 
 cdef inline bint _is_codec(int codec) noexcept nogil:

@@ -15,8 +15,7 @@ cdef enum:
     BATCH_OLD_MAGIC = 4           # message formats 0 and 1, from before Kafka 0.11
     BATCH_TOO_LARGE = 5           # decompressed, over max.decompressed.batch.bytes
     BATCH_BAD_COMPRESSION = 6
-    BATCH_UNKNOWN_CODEC = 7       # this build does not have it
-    BATCH_NO_MEMORY = 8
+    BATCH_NO_MEMORY = 7
 
 cdef enum:
     CONTROL_UNKNOWN = -1

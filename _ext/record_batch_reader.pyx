@@ -13,8 +13,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from fastkafka._core.buffer cimport bytes_free
 from fastkafka._core.compression cimport (
-    CODEC_NONE, CODEC_ZSTD, COMPRESSION_DAMAGED, COMPRESSION_NO_MEMORY, COMPRESSION_OK, COMPRESSION_TOO_LARGE,
-    decompress, decompressor_free,
+    CODEC_NONE, COMPRESSION_NO_MEMORY, COMPRESSION_OK, COMPRESSION_TOO_LARGE, decompress, decompressor_free,
 )
 from fastkafka._core.crc32c cimport crc32c_extend
 from fastkafka._core.endian cimport get_int16, get_int32, get_int64
@@ -111,11 +110,7 @@ cdef int batch_decompress(Decompressor* decompressor, const char* data, BatchHea
         return BATCH_OK
     if status == COMPRESSION_TOO_LARGE:
         return BATCH_TOO_LARGE
-    if status == COMPRESSION_NO_MEMORY:
-        return BATCH_NO_MEMORY
-    if status == COMPRESSION_DAMAGED or header.attributes & COMPRESSION_MASK > CODEC_ZSTD:
-        return BATCH_BAD_COMPRESSION
-    return BATCH_UNKNOWN_CODEC
+    return BATCH_NO_MEMORY if status == COMPRESSION_NO_MEMORY else BATCH_BAD_COMPRESSION
 
 
 # --- its records --------------------------------------------------------------------------------
@@ -263,8 +258,6 @@ cdef const char* batch_status_text(int status) noexcept nogil:
         return "is larger than max.decompressed.batch.bytes when decompressed"
     if status == BATCH_BAD_COMPRESSION:
         return "cannot be decompressed"
-    if status == BATCH_UNKNOWN_CODEC:
-        return "is compressed with a codec that this build does not have"
     if status == BATCH_NO_MEMORY:
         return "does not fit into memory"
     return "is damaged"

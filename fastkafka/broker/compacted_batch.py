@@ -38,7 +38,7 @@ class StoredRecord(NamedTuple):
 
 
 def read_records(batch: bytes) -> list[StoredRecord]:
-    """Return the records of a batch; raises CorruptBatch, also for codecs that cannot be read."""
+    """Return the records of a batch; raises CorruptBatch."""
     # Imported on first use: most brokers compact nothing.
     from fastkafka._core.record_batch_reader import read_batches
 
@@ -54,7 +54,7 @@ def check_keys(batch: memoryview) -> None:
     try:
         records = read_records(bytes(batch))
     except CorruptBatch:
-        return  # a codec that cannot be read here; compaction leaves such batches alone as well
+        return  # records are not checked at all elsewhere; compaction leaves such batches alone
     if any(record.key is None for record in records):
         raise Refusal(KafkaError.INVALID_RECORD, "a record without key in a compacted topic")
 

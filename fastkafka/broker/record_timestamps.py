@@ -1,7 +1,7 @@
 """Timestamps of the records inside one batch, for searches by time only.
 
-Everything else in the broker leaves records alone. Where the core cannot read the records (a codec
-that it does not have yet) the first record is the answer, which is never too late (SKIPPED.md).
+Everything else in the broker leaves records alone. Where the records cannot be read (damage
+that the CRC covers) the first record is the answer, which is never too late.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from fastkafka.config.property import INT_MAX, PRODUCER, Property, choose
 
-COMPRESSIONS_IN_FORCE = frozenset({"none", "gzip", "lz4", "zstd"})
-
 _PARTITIONERS = choose(
     "random", "consistent", "consistent_random", "murmur2", "murmur2_random", "fnv1a",
     "fnv1a_random",

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fastkafka.config.producer import COMPRESSIONS_IN_FORCE
 from fastkafka.config.property import Property
 from fastkafka.config.tables import (
     CANONICAL,
@@ -179,14 +178,6 @@ def _settle_producer(values: dict[str, Any], explicit: set[str]) -> None:
         raise ConfigError(
             'Configuration property "transactional.id": transactions are not yet in this release',
             hint="Idempotence, which keeps records once and in order, is on without it.",
-        )
-    compression = values["compression.type"]
-    if compression not in COMPRESSIONS_IN_FORCE:
-        raise ConfigError(
-            f'Configuration property "compression.type": {compression} is not yet in this release',
-            hint="A later release brings it. Choose one of: "
-            + ", ".join(sorted(COMPRESSIONS_IN_FORCE))
-            + ".",
         )
     _settle_idempotence(values, explicit)
     delivery_ms = values["delivery.timeout.ms"]

@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 
+from fastkafka._core.compression import CODECS
 from fastkafka.config import PROPERTIES, describe, properties_of, resolve, resolver
 from fastkafka.config.tables import CANONICAL, REFUSED
 from fastkafka.errors import ConfigError, ConfigTypeError, KafkaError
@@ -278,10 +279,18 @@ def test_secured_connection_is_refused_rather_than_left_plain(protocol):
     assert producer({"security.protocol": "PLAINTEXT"})["security.protocol"] == "plaintext"
 
 
-@pytest.mark.parametrize("codec", ["snappy"])
-def test_compression_of_a_later_release_is_refused(codec):
-    with pytest.raises(ConfigError, match="later release"):
-        producer({"compression.type": codec})
+@pytest.mark.parametrize("codec", CODECS)
+def test_every_codec_of_kafka_is_taken(codec):
+    assert producer({"compression.codec": codec})["compression.type"] == codec
+
+
+@pytest.mark.parametrize("level", [-1, 12])
+def test_compression_level_is_in_force_within_its_range(level, caplog):
+    assert producer({"compression.level": level})["compression.level"] == level
+    assert warnings_of(caplog) == []
+    beyond = level + (1 if level > 0 else -1)
+    with pytest.raises(ConfigError, match=r"outside allowed range -1\.\.12"):
+        producer({"compression.level": beyond})
 
 
 def test_transactions_are_refused():
