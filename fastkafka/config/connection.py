@@ -11,7 +11,9 @@ _DEBUG_CONTEXTS = choose(
 )  # fmt: skip
 
 # Asked for by programs that want to know whether the library was built with a feature.
-_BUILTIN_FEATURES = choose("lz4", "idempotent_producer", "headers", "offsets_for_times")
+_BUILTIN_FEATURES = choose(
+    "gzip", "snappy", "lz4", "zstd", "idempotent_producer", "headers", "offsets_for_times"
+)
 
 PROPERTIES: tuple[Property, ...] = (
     # the cluster
@@ -135,7 +137,7 @@ PROPERTIES: tuple[Property, ...] = (
              minimum=0, maximum=86400000, in_force=False),
     Property("enable.metrics.push", "bool", True, "Push metrics to the brokers (KIP-714).",
              in_force=False),
-    Property("builtin.features", "flags", "lz4,idempotent_producer,headers",
+    Property("builtin.features", "flags", "gzip,snappy,lz4,zstd,idempotent_producer,headers",
              "Features of this library; naming one that it lacks is an error.",
              choices=_BUILTIN_FEATURES),
     # accepted so that existing configurations work
