@@ -31,7 +31,7 @@ test: build      ## all tests that CI runs; says what it skipped and why
 	@$(PYTEST) tests
 
 quick: build     ## unit, protocol and style tests, within a minute
-	@$(PYTEST) -q tests/unit tests/protocol tests/style
+	@$(PYTEST) -q -n auto tests/unit tests/protocol tests/style
 
 one: build       ## one test: make one T=tests/unit/test_crc32c.py::test_name
 	@test -n "$(T)" || { echo "say which test: make one T=tests/unit/test_crc32c.py::test_name"; exit 2; }
