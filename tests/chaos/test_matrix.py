@@ -30,12 +30,7 @@ CASES = [(row, client) for row in ROWS for client in row["clients"]]
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker(
-        brokers=3,
-        default_replication_factor=3,
-        # A member whose leaving is lost is out before the next one waits too long for its share.
-        group_consumer_session_timeout_ms=6000,
-    ) as broker:
+    with EmbeddedBroker(brokers=3, default_replication_factor=3) as broker:
         yield broker
         assert "Traceback" not in broker.log_text()
 
