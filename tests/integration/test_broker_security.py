@@ -58,6 +58,8 @@ class Certificates:
             command += ["-CA", f"{self._folder}/authority.crt", "-CAkey"]
             command += [f"{self._folder}/authority.key", "-addext", "basicConstraints=CA:FALSE"]
             command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        else:  # Python 3.13 and later check what RFC 5280 asks of an authority
+            command += ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
         subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT_S)
         both = self._folder / f"{name}.pem"
         both.write_bytes(key.read_bytes() + certificate.read_bytes())
