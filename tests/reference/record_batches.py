@@ -20,15 +20,19 @@ CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 Header = tuple[bytes, "bytes | None"]
 
 
-def varint(number: int) -> bytes:
-    """Return a zigzag varint, of any width."""
-    number = number << 1 if number >= 0 else (-number << 1) - 1
+def uvarint(number: int) -> bytes:
+    """Return an unsigned varint."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+def varint(number: int) -> bytes:
+    """Return a zigzag varint, of any width."""
+    return uvarint(number << 1 if number >= 0 else (-number << 1) - 1)
 
 
 def _sized(data: bytes | None) -> bytes:

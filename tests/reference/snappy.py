@@ -7,17 +7,9 @@ from __future__ import annotations
 
 import struct
 
+from tests.reference.record_batches import uvarint
+
 MAGIC = b"\x82SNAPPY\0"
-
-
-def uvarint(number: int) -> bytes:
-    """Return an unsigned varint."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def literal(data: bytes, length_bytes: int = 0) -> bytes:

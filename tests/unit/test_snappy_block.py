@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fastkafka._core.compression import Compression
 from fastkafka.errors import CorruptBatch
-from tests.reference.snappy import block, copy, decode_frame, frame, literal, uvarint
+from tests.reference.record_batches import uvarint
+from tests.reference.snappy import block, copy, decode_frame, frame, literal
 
 CAP = 1 << 20
 TEXT = bytes(range(256)) * 300
