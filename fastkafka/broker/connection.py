@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from typing import Any, cast
+from typing import cast
 
 from fastkafka.broker.answers import HangUp, Parts
 from fastkafka.broker.dispatcher import Dispatcher, LaterReply
+from fastkafka.broker.file_sender import FileSender, NoSendfileError
 from fastkafka.broker.log_segment import FileRegion
 from fastkafka.broker.nodes import Node
 from fastkafka.broker.request import Client
@@ -63,6 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         self._end = 0  # of what was received
         self._replies = bytearray()  # of the requests served in this turn of the loop
         self._task: asyncio.Task[None] | None = None
+        self._file_sender: FileSender | None = None
         self._writable: asyncio.Future[None] | None = None
         self._write_paused = False
         self._read_paused = False
@@ -92,6 +94,8 @@ class Connection(asyncio.BufferedProtocol):
         self._connections.discard(self)
         if self._task is not None:
             self._task.cancel()
+        if self._file_sender is not None:
+            self._file_sender.close()
 
     def pause_writing(self) -> None:
         """Note that the client does not keep up with its replies."""
@@ -279,24 +283,30 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(b"".join(pending))
 
     async def _send_file(self, region: FileRegion) -> None:
-        loop = asyncio.get_running_loop()
         if self._transport.get_extra_info("ssl_object") is not None:
             await self._send_copied(region)
             return
+        await self._empty_transport()
+        if self._file_sender is None:
+            self._file_sender = FileSender(self._transport.get_extra_info("socket"))
         try:
-            sent = await loop.sendfile(
-                self._transport,
-                cast(Any, region.file),
-                region.position,
-                region.length,
-                fallback=False,
-            )
-        except asyncio.SendfileNotAvailableError:
-            # Some file systems have no sendfile; asyncio says the same of a client that has left.
+            sent = await self._file_sender.send(region)
+        except NoSendfileError:
             await self._send_copied(region)
             return
         if sent != region.length:
             raise HangUp("a log file is shorter than its index says")
+
+    async def _empty_transport(self) -> None:
+        """Wait until the socket has taken all that the transport keeps: a file goes past it."""
+        self._transport.set_write_buffer_limits(high=0)  # tells at once whether there is something
+        if self._write_paused:
+            await self._wait_until_writable()
+        self._transport.set_write_buffer_limits()
+
+    async def _wait_until_writable(self) -> None:
+        self._writable = asyncio.get_running_loop().create_future()
+        await self._writable
 
     async def _send_copied(self, region: FileRegion) -> None:
         """Send a region through memory, a piece at a time, as fast as the client reads."""
@@ -306,8 +316,7 @@ class Connection(asyncio.BufferedProtocol):
                 raise ConnectionResetError("the client has left")
             self._transport.write(_read_whole(region._replace(position=position, length=length)))
             if self._write_paused:
-                self._writable = asyncio.get_running_loop().create_future()
-                await self._writable
+                await self._wait_until_writable()
 
     # ---- the end
 

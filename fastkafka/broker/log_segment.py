@@ -40,7 +40,7 @@ class SegmentFile:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def fileno(self) -> int:
-        """Return the descriptor; asyncio's sendfile asks for it."""
+        """Return the descriptor, for sendfile."""
         return self._fd
 
     def close(self) -> None:
