@@ -59,6 +59,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # outbound
     "partitioner": (),
     "record_source": (),
+    "record_column": (),
+    "arrow_import": (),
+    "buffer_import": (),
+    "text_lines": (),
     "record_batch_writer": (),
     "partition_queue": (),
     "batch_ledger": (),
@@ -83,6 +87,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "client_core": (),
     "delivery_reports": (),
     "producer_core": (),
+    "bulk_core": (),
     "consumer_core": (),
 }
 

@@ -1,8 +1,8 @@
 # The producer's native half: records in.
-# in:  produce() and produce_many() of the application; the producer id of the control thread
+# in:  produce() of the application; the producer id of the control thread
 # out: records in the accumulator
 # thread and GIL: application threads, GIL held but for waiting; hooks run on the I/O thread
-# next: accumulator on the way out; delivery_reports on the way back
+# next: accumulator on the way out; delivery_reports on the way back; bulk_core derives from ProducerCore
 from libc.stdint cimport int32_t, int64_t
 from fastkafka._core.accumulator cimport Append, AppendStatus
 from fastkafka._core.delivery_reports cimport ReportingCore
@@ -20,11 +20,8 @@ cdef class ProducerCore(ReportingCore):
 
     cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
                    int64_t deadline_ns) except -1
-    cdef object _refusal(self, str topic, dict message, int32_t partition, report, int64_t deadline_ns)
     cdef int _take_slowly(self, str topic, Topic* found, int32_t partition, RecordInput* record,
                           int64_t deadline_ns) except -1
-    cdef int _take_runs(self, str topic, list values, list keys, list timestamps, int32_t partition, report,
-                        int64_t deadline_ns, Py_ssize_t* taken) except -1
     cdef AppendStatus _append(self, Append* append, int32_t* seen) noexcept
     cdef int _wait(self, Append* append, AppendStatus status, int32_t seen, int64_t deadline_ns, str topic) except -1
     cdef int _append_failed(self, Append* append, AppendStatus status, str topic) except -1

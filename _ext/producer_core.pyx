@@ -1,9 +1,9 @@
 # The producer's native half: records in.
-# in:  produce() and produce_many() of the application; the producer id of the control thread
+# in:  produce() of the application; the producer id of the control thread
 # out: records in the accumulator
 # thread and GIL: application threads, GIL held but for waiting; hooks run on the I/O thread
-# next: accumulator on the way out; delivery_reports on the way back
-from fastkafka.errors import BufferFull, ClosedError, KafkaError, KafkaException, RecordTooLarge, codes
+# next: accumulator on the way out; delivery_reports on the way back; bulk_core derives from ProducerCore
+from fastkafka.errors import BufferFull, KafkaError, KafkaException, RecordTooLarge, codes
 from fastkafka.types import Outcome
 
 from libc.stdint cimport INT32_MAX, int16_t
@@ -11,7 +11,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from fastkafka._core.accumulator cimport (
     APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
     accumulator_append, accumulator_append_one, accumulator_place_waiting,
@@ -33,7 +33,7 @@ from fastkafka._core.partitioner cimport PartitionerKind
 from fastkafka._core.compression import CODECS
 from fastkafka._core.partitioner import KINDS
 from fastkafka._core.record_batch_writer cimport RecordInput
-from fastkafka._core.record_source cimport RUN_RECORDS_MAX, check_messages, source_bytes, source_headers, source_run
+from fastkafka._core.record_source cimport source_bytes, source_headers
 from fastkafka._core.sender cimport (
     CLIENT_ID_BYTES_MAX, sender_destroy, sender_fail_all, sender_purge, sender_tick, sender_topic_replaced,
 )
@@ -117,7 +117,7 @@ cdef int _code_flags(object entry) except -1:
 
 
 cdef class ProducerCore(ReportingCore):
-    """Records in, without waiting for the network. `fastkafka.Producer` is its face."""
+    """Records in, one by one, without waiting for the network. `fastkafka.Producer` is its face."""
 
     def __cinit__(self, *args, **kwargs):
         cdef ClientState* state = self.state
@@ -275,93 +275,6 @@ cdef class ProducerCore(ReportingCore):
             if append.taken == 0:
                 Py_XDECREF(record.callback)
 
-    def produce_many(self, str topic not None, values, keys=None, headers=None, timestamps=None, partition=None,
-                     on_delivery=None):
-        """Take a list of records at the cost of their encoding.
-
-        Args:    values: list (or iterable) of bytes, str, None or buffers; keys, timestamps: lists as long, or None
-                 headers: one set of headers per record, or None; partition: one for all, or None
-                 on_delivery: called for each record
-        Returns: the number of records taken: all of them
-        Raises:  BufferFull when memory stayed full for max.block.ms; RecordTooLarge, TypeError and the rest
-                 as produce(). Every exception has `.taken`: the first `taken` records are in, no others
-        Thread:  any; waits for memory without the GIL
-        Cost:    no lock, clock or allocation per record
-        """
-        cdef list all_values = values if isinstance(values, list) else list(values)
-        cdef list all_keys = None if keys is None else (keys if isinstance(keys, list) else list(keys))
-        cdef list all_times = None if timestamps is None else list(timestamps)
-        cdef int32_t chosen = -1 if partition is None else partition
-        cdef int64_t deadline_ns = monotonic_ns() + self.bulk_block_ns
-        cdef list all_headers = None if headers is None else list(headers)
-        cdef Py_ssize_t taken = 0
-        self.check_usable()
-        if all_keys is not None and len(all_keys) != len(all_values):
-            raise ValueError(f"{len(all_keys)} keys for {len(all_values)} values")
-        if all_times is not None and len(all_times) != len(all_values):
-            raise ValueError(f"{len(all_times)} timestamps for {len(all_values)} values")
-        if all_headers is not None and len(all_headers) != len(all_values):
-            raise ValueError(f"{len(all_headers)} sets of headers for {len(all_values)} values")
-        try:
-            if all_headers is None:
-                self._take_runs(topic, all_values, all_keys, all_times, chosen, on_delivery, deadline_ns, &taken)
-            while all_headers is not None and taken < len(all_values):
-                self._take(topic, all_values[taken], None if all_keys is None else all_keys[taken], chosen, on_delivery,
-                           0 if all_times is None else all_times[taken] or 0, all_headers[taken], deadline_ns)
-                taken += 1
-        except BaseException as problem:
-            problem.taken = taken           # whatever ended the call, Ctrl-C too: what to go on with
-            raise
-        return taken
-
-    def produce_batch(self, str topic not None, messages, int32_t partition=-1, callback=None, on_delivery=None):
-        """Take the records that a list of dicts describes; return how many were taken.
-
-        Each dict may have value, key, partition, timestamp, headers and callback (or on_delivery), as produce() takes
-        them; what is missing is as the arguments say. A record that the client refuses does not end the call: its dict
-        gets "_error", a KafkaError. When memory is full all that follow are refused, so that none overtakes another.
-        Raises:  TypeError, before anything is taken, for what is no list of dicts or has a key, value or partition of the
-                 wrong type; for wrong headers or timestamps when they are met: `.taken` says how many records are in
-        Thread:  any; waits only for memory, at most max.block.ms
-        Cost:    that of produce() and of reading a dict, per record; produce_many() is for more
-        Source:  confluent_kafka's produce_batch, which leaves out headers, partitions and timestamps
-        """
-        cdef int64_t deadline_ns = monotonic_ns() + self.block_ns if self.block_ns else 0
-        cdef object report = callback if callback is not None else on_delivery
-        cdef object refusal = None
-        cdef Py_ssize_t taken = 0
-        cdef dict message
-        self.check_usable()
-        check_messages(messages)
-        try:
-            for message in messages:
-                if not isinstance(refusal, BufferFull):
-                    refusal = self._refusal(topic, message, partition, report, deadline_ns)
-                if refusal is not None:
-                    message["_error"] = refusal.error
-                    continue
-                taken += 1
-                if "_error" in message:     # of an earlier call
-                    del message["_error"]
-        except BaseException as problem:
-            problem.taken = taken
-            raise
-        return taken
-
-    cdef object _refusal(self, str topic, dict message, int32_t partition, report, int64_t deadline_ns):
-        """Take one record of produce_batch(); return the exception that says why not, or None."""
-        cdef object own = message.get("callback")
-        if own is None:
-            own = message.get("on_delivery")
-        try:
-            self._take(topic, message.get("value"), message.get("key"), message.get("partition", partition),
-                       report if own is None else own, message.get("timestamp") or 0, message.get("headers"), deadline_ns)
-        except ClosedError:
-            raise
-        except KafkaException as refused:
-            return refused
-        return None
-
     def purge(self, bint in_queue=True, bint in_flight=True, bint blocking=True):
         """Give up records: each gets its outcome now, and its report from poll() or flush().
 
@@ -391,42 +304,6 @@ cdef class ProducerCore(ReportingCore):
                 return
             wait_for(&self.accumulator.progress, seen, monotonic_ns() + PURGE_LOOK_NS)
             self.check_usable()
-
-    cdef int _take_runs(self, str topic, list values, list keys, list timestamps, int32_t partition, report,
-                        int64_t deadline_ns, Py_ssize_t* taken) except -1:
-        """Take all of the caller's lists, whose lengths are read again after each wait: the GIL was free then."""
-        cdef RecordInput records[RUN_RECORDS_MAX]
-        cdef Append append
-        cdef AppendStatus status = APPEND_OK
-        cdef int32_t seen = 0, index, _index
-        memset(&append, 0, sizeof(append))
-        append.records = records
-        append.partition = partition
-        append.is_keyless = keys is None
-        append.is_bulk = True
-        while taken[0] < len(values):
-            append.topic = self._topic(topic)
-            append.count = source_run(values, keys, timestamps, taken[0], realtime_coarse_ms(), records)
-            if append.count == 0:           # something to convert, which may run Python code
-                self._take(topic, values[taken[0]], None if keys is None else keys[taken[0]], partition, report,
-                           0 if timestamps is None else timestamps[taken[0]] or 0, None, deadline_ns)
-                taken[0] += 1
-                continue
-            if report is not None:
-                for index in range(append.count):
-                    Py_INCREF(report)
-                    records[index].callback = <PyObject*>report
-            append.taken = 0
-            status = self._append(&append, &seen)
-            taken[0] += append.taken
-            if report is not None:
-                for _index in range(append.taken, append.count):
-                    Py_DECREF(report)
-            if status != APPEND_OK:
-                self._wait(&append, status, seen, deadline_ns, topic)
-            elif append.taken:
-                append.is_bulk = True
-        return 0
 
     cdef AppendStatus _append(self, Append* append, int32_t* seen) noexcept:
         """Append what goes without waiting, and count it; `seen` is what _wait() wants to know."""

@@ -33,7 +33,9 @@ from fastkafka.types import (
 )
 
 if TYPE_CHECKING:
+    from fastkafka._core.buffer_import import Slices
     from fastkafka._core.message import Message
+    from fastkafka._core.text_lines import TextLines
     from fastkafka.consumer import Consumer
     from fastkafka.producer import Producer
 
@@ -55,6 +57,8 @@ __all__ = [
     "Node",
     "Outcome",
     "Producer",
+    "Slices",
+    "TextLines",
     "TopicCollection",
     "TopicPartition",
     "TopicPartitionInfo",
@@ -65,6 +69,8 @@ _ROOM_OF = {
     "Consumer": "fastkafka.consumer",
     "Message": "fastkafka._core.message",
     "Producer": "fastkafka.producer",
+    "Slices": "fastkafka._core.buffer_import",
+    "TextLines": "fastkafka._core.text_lines",
 }
 
 

@@ -1,7 +1,7 @@
 """The producer: records out, delivery reports back.
 
 In:     a configuration as confluent_kafka takes it; records from the application
-Out:    to the compiled core (`_ext/producer_core.pyx`), which does everything per record
+Out:    to the compiled core (`_ext/bulk_core.pyx` and below), which does everything per record
 Thread: methods may be called from any thread; callbacks run inside poll() and flush()
 Next:   fastkafka.control talks with the brokers, the core's I/O thread carries the records
 """
@@ -12,13 +12,13 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from fastkafka._core.producer_core import ProducerCore
+from fastkafka._core.bulk_core import BulkCore
 from fastkafka.client import Client
 from fastkafka.config import resolve
 from fastkafka.errors import ClosedError
 
 
-class Producer(Client, ProducerCore):
+class Producer(Client, BulkCore):
     """Send records to Kafka topics; idempotent, batched, without waiting for the network.
 
     Args:    conf: dotted property names as confluent_kafka and librdkafka have them; keyword

@@ -1,6 +1,6 @@
-"""The producer's native half: see _ext/producer_core.pyx."""
+"""The producer's native half, record by record: see _ext/producer_core.pyx."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastkafka._core.delivery_reports import ReportingCore
@@ -25,24 +25,6 @@ class ProducerCore(ReportingCore):
         timestamp: int = 0,
         headers: _Headers = None,
     ) -> None: ...
-    def produce_many(
-        self,
-        topic: str,
-        values: Iterable[_Bytes],
-        keys: Iterable[_Bytes] | None = None,
-        headers: Iterable[_Headers] | None = None,
-        timestamps: Iterable[int] | None = None,
-        partition: int | None = None,
-        on_delivery: _Report = None,
-    ) -> int: ...
-    def produce_batch(
-        self,
-        topic: str,
-        messages: list[dict[str, Any]],
-        partition: int = -1,
-        callback: _Report = None,
-        on_delivery: _Report = None,
-    ) -> int: ...
     def purge(
         self, in_queue: bool = True, in_flight: bool = True, blocking: bool = True
     ) -> None: ...
