@@ -66,6 +66,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "record_batch_writer": (),
     "partition_queue": (),
     "batch_ledger": (),
+    "delivery_ranges": (),
     "accumulator": (),
     "sequences": (),
     "sender": (),

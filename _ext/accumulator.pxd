@@ -7,6 +7,7 @@ from libc.stdint cimport int32_t, int64_t
 from fastkafka._core.batch_ledger cimport BatchLedger
 from fastkafka._core.buffer cimport SlabPool
 from fastkafka._core.counters cimport Counters
+from fastkafka._core.delivery_ranges cimport RangeLog
 from fastkafka._core.event_loop cimport EventLoop
 from fastkafka._core.lock cimport Lock, Signal
 from fastkafka._core.partition_queue cimport PartitionQueue, ProducerBatch
@@ -43,6 +44,7 @@ cdef struct Accumulator:
     int32_t changes                        # atomic; the sender looks when it moved
     int32_t pressure                       # atomic; the pool was full: open batches leave at once
     BatchLedger ledger
+    RangeLog ranges                        # outcomes by the batch, when somebody wants them
     Signal progress                        # raised when batches got their outcome
     Lock lock                              # guards all below
     PartitionQueue* activated              # new to the sender

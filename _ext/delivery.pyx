@@ -11,6 +11,7 @@ from fastkafka._core.batch_ledger cimport ledger_finish, ledger_replace
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
 from fastkafka._core.counters cimport Counters
+from fastkafka._core.delivery_ranges cimport ranges_add
 from fastkafka._core.error_codes cimport (
     ERROR_DUPLICATE_SEQUENCE_NUMBER, ERROR_INVALID_PRODUCER_EPOCH, ERROR_INVALID_PRODUCER_ID_MAPPING,
     ERROR_MSG_SIZE_TOO_LARGE, ERROR_MSG_TIMED_OUT, ERROR_NO_ERROR, ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER, ERROR_PRODUCER_FENCED,
@@ -62,6 +63,7 @@ cdef void delivery_finish(Delivery* delivery, ProducerBatch* batch, BatchOutcome
     batch.error_code = error_code
     batch.finished_at_ns = monotonic_ns()
     _count_outcome(counters, batch)
+    ranges_add(&accumulator.ranges, batch)
     if not has_report:
         _log_failure(delivery, batch)
     if has_report:

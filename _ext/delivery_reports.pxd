@@ -26,7 +26,6 @@ cdef class ReportingCore(ClientCore):
     cdef Py_ssize_t _serve_batch(self) except -1
     cdef int _report(self, ProducerBatch* batch, EncodedRecord* encoded, int32_t index, object topic,
                      int32_t partition, object error, double latency, object call) except -1
-    cdef object _error_of(self, ProducerBatch* batch)
     cdef int _outstanding(self) noexcept
     cdef bint _is_in_callback(self) noexcept
     cdef bint _has_room(self) noexcept

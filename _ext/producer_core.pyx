@@ -162,6 +162,7 @@ cdef class ProducerCore(ReportingCore):
         self.accumulator.settings.delivery_timeout_ns = (
             settings["delivery.timeout.ms"] * NS_PER_MS if settings["delivery.timeout.ms"] else 1 << 61)
         self.accumulator.settings.reports_all = self.delivery_callback is not None
+        self.accumulator.ranges.is_wanted = settings["enable.delivery.ranges"]
         self.accumulator.partitioner.kind = <PartitionerKind>KINDS[settings["partitioner"]]
         self.accumulator.partitioner.sticky_bytes = self.accumulator.settings.batch_bytes
         self.accumulator.partitioner.random_state = self.state.transport.random_state | 1

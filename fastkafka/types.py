@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from fastkafka.errors import KafkaError
@@ -34,6 +34,23 @@ class Outcome(Enum):
     DELIVERED = "DELIVERED"
     NOT_WRITTEN = "NOT_WRITTEN"
     UNKNOWN = "UNKNOWN"
+
+
+class DeliveryRange(NamedTuple):
+    """The outcome of a batch: its records have the offsets base_offset to base_offset + records_count - 1.
+
+    partition is -1 when the topic's partitions were never known. base_offset is OFFSET_INVALID when
+    the batch was not written, or the broker did not say where (acks=0, a duplicate). timestamp is
+    that of the first record, (type, ms) as Message.timestamp() has it.
+    """
+
+    topic: str
+    partition: int
+    base_offset: int
+    records_count: int
+    timestamp: tuple[int, int]
+    error: KafkaError | None
+    outcome: Outcome
 
 
 class IsolationLevel(Enum):

@@ -74,6 +74,9 @@ PROPERTIES: tuple[Property, ...] = (
     Property("on_delivery", "callback", None,
              "Called with (KafkaError or None, Message) for each record; from poll() and flush().",
              PRODUCER),
+    Property("enable.delivery.ranges", "bool", False,
+             "Note the outcome of each batch for delivery_ranges(), 56 bytes each until it is "
+             "called.", PRODUCER),
     Property("delivery.report.only.error", "strict_bool", False,
              "Call on_delivery for records that failed only.", PRODUCER),
     # accepted so that existing configurations work
