@@ -3,6 +3,7 @@
 # out: records encoded in open batches; queues on their way to the sender; APPEND_* when not all were taken
 # thread and GIL: application threads, no Python API inside; lock order: topic, queue, accumulator or pool
 # next: sender drains the queues
+from libc.stdint cimport uint32_t
 from libc.string cimport memset
 from fastkafka._core.atomic cimport add32, load64_relaxed, load_pointer, store32, store_pointer
 from fastkafka._core.batch_ledger cimport ledger_enter, ledger_flush, ledger_is_last, ledger_leave
@@ -18,7 +19,9 @@ from fastkafka._core.partition_queue cimport (
     REPORT_FLIGHT_ENDED, REPORT_SERVED, batch_add_address, batch_add_callback, batch_free, batch_new, queue_new,
     queue_push_sealed, queue_seal,
 )
-from fastkafka._core.partitioner cimport partition_by_key, partition_sticky, partitioner_wants_sticky
+from fastkafka._core.partitioner cimport (
+    PARTITION_ROUND_ROBIN, partition_by_key, partition_sticky, partition_turn, partitioner_wants_sticky,
+)
 from fastkafka._core.record_batch_writer cimport (
     EncodedRecord, RecordCursor, cursor_begin, cursor_next, encode_record, record_bytes_max,
 )
@@ -230,13 +233,15 @@ cdef int32_t _partition_of(Accumulator* accumulator, Append* append, PartitionTa
         return append.partition if append.partition < table.count else -2
     if partitioner_wants_sticky(&accumulator.partitioner, record.key_bytes):
         return -1
+    if accumulator.partitioner.kind == PARTITION_ROUND_ROBIN:
+        return partition_turn(append.topic, table, <uint32_t>(at - append.taken))
     return partition_by_key(&accumulator.partitioner, record.key, record.key_bytes, table.count)
 
 
 cdef AppendStatus _append_known(Accumulator* accumulator, Append* append, PartitionTable* table) noexcept nogil:
     """Append a run whose partitions can be told, in order, in stretches of one partition."""
     cdef AppendStatus status = APPEND_OK
-    cdef int32_t partition, limit, count = append.count
+    cdef int32_t partition, limit, before, count = append.count
     cdef PartitionQueue* queue
     if append.partition < 0 and append.is_keyless and partitioner_wants_sticky(&accumulator.partitioner, -1):
         return _append_sticky(accumulator, append, table)
@@ -258,7 +263,10 @@ cdef AppendStatus _append_known(Accumulator* accumulator, Append* append, Partit
         queue = accumulator_queue(accumulator, table.partitions[partition])
         if queue == NULL:
             return APPEND_NO_MEMORY
+        before = append.taken
         status = _append_queue(accumulator, append, queue, limit)
+        if append.partition < 0 and accumulator.partitioner.kind == PARTITION_ROUND_ROBIN:
+            append.topic.turn += <uint32_t>(append.taken - before)
     return status
 
 
@@ -311,6 +319,8 @@ cdef bint accumulator_append_one(Accumulator* accumulator, Topic* topic, int32_t
         is_sticky = partitioner_wants_sticky(&accumulator.partitioner, record.key_bytes)
         if is_sticky:
             partition = partition_sticky(&accumulator.partitioner, topic, table)
+        elif accumulator.partitioner.kind == PARTITION_ROUND_ROBIN:
+            return False                   # its turn is taken in one place only
         else:
             partition = partition_by_key(&accumulator.partitioner, record.key, record.key_bytes, table.count)
     elif partition >= table.count:

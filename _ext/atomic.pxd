@@ -18,6 +18,7 @@ cdef extern from * nogil:
     """
     int32_t load32 "fk_load_acquire" (int32_t* word)
     int64_t load64 "fk_load_acquire" (int64_t* word)
+    int32_t load32_relaxed "fk_load_relaxed" (int32_t* word)
     int64_t load64_relaxed "fk_load_relaxed" (int64_t* word)
     void* load_pointer "fk_load_acquire" (void** word)
     void store32 "fk_store_release" (int32_t* word, int32_t value)

@@ -25,6 +25,10 @@ cdef class BulkCore(ProducerCore):
                          report, int64_t deadline_ns, Py_ssize_t* taken) except -1
     cdef int _take_runs(self, str topic, list values, list keys, list timestamps, int32_t partition, report,
                         int64_t deadline_ns, Py_ssize_t* taken) except -1
+    cdef int _take_one_of(self, str topic, list values, list keys, list timestamps, list headers, int32_t partition,
+                          report, int64_t deadline_ns, Py_ssize_t* taken) except -1
+    cdef int _take_asked(self, str topic, list values, list keys, list timestamps, list headers, report,
+                         int64_t deadline_ns, Py_ssize_t* taken) except -1
     cdef bint _take_as_columns(self, str topic, values, keys, timestamps, int32_t partition, report,
                                int64_t deadline_ns, Py_ssize_t* taken) except -1
     cdef int _take_lines(self, str topic, TextLines lines, int32_t partition, report, int64_t deadline_ns,

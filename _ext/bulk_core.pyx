@@ -110,14 +110,17 @@ cdef class BulkCore(ProducerCore):
         """
         cdef int64_t deadline_ns = monotonic_ns() + self.bulk_block_ns
         cdef int32_t chosen = -1 if partition is None else partition
+        cdef bint asks = self.partitioner_callback is not None and chosen == -1
         cdef Py_ssize_t taken = 0
         self.check_usable()
         try:
             if isinstance(values, TextLines):
                 if keys is not None or headers is not None or timestamps is not None:
                     raise TypeError("lines of a file have no keys, headers or timestamps of their own")
+                if asks:
+                    raise TypeError("lines of a file have no keys that partitioner_cb could look at: name a partition")
                 self._take_lines(topic, values, chosen, on_delivery, deadline_ns, &taken)
-            elif headers is not None or not self._take_as_columns(topic, values, keys, timestamps, chosen, on_delivery,
+            elif headers is not None or asks or not self._take_as_columns(topic, values, keys, timestamps, chosen, on_delivery,
                                                                   deadline_ns, &taken):
                 self._take_lists(topic, _listed(values, "values"), _listed(keys, "keys"), _listed(timestamps, "timestamps"),
                                  _listed(headers, "headers"), chosen, on_delivery, deadline_ns, &taken)
@@ -181,12 +184,34 @@ cdef class BulkCore(ProducerCore):
         _check_length(keys, len(values), "keys")
         _check_length(timestamps, len(values), "timestamps")
         _check_length(headers, len(values), "sets of headers")
+        if self.partitioner_callback is not None and partition == -1:
+            return self._take_asked(topic, values, keys, timestamps, headers, report, deadline_ns, taken)
         if headers is None:
             return self._take_runs(topic, values, keys, timestamps, partition, report, deadline_ns, taken)
         while taken[0] < len(values):
-            self._take(topic, values[taken[0]], None if keys is None else keys[taken[0]], partition, report,
-                       0 if timestamps is None else timestamps[taken[0]] or 0, headers[taken[0]], deadline_ns)
-            taken[0] += 1
+            self._take_one_of(topic, values, keys, timestamps, headers, partition, report, deadline_ns, taken)
+        return 0
+
+    cdef int _take_one_of(self, str topic, list values, list keys, list timestamps, list headers, int32_t partition,
+                          report, int64_t deadline_ns, Py_ssize_t* taken) except -1:
+        """Take the next record of lists as produce() would."""
+        self._take(topic, values[taken[0]], None if keys is None else keys[taken[0]], partition, report,
+                   0 if timestamps is None else timestamps[taken[0]] or 0,
+                   None if headers is None else headers[taken[0]], deadline_ns)
+        taken[0] += 1
+        return 0
+
+    cdef int _take_asked(self, str topic, list values, list keys, list timestamps, list headers, report,
+                         int64_t deadline_ns, Py_ssize_t* taken) except -1:
+        """Take lists, asking the user's partitioner for a run of keys at a time."""
+        cdef list some, chosen
+        cdef Py_ssize_t end
+        while taken[0] < len(values):
+            end = min(taken[0] + RUN_RECORDS_MAX, len(values))
+            some = [None] * (end - taken[0]) if keys is None else keys[taken[0]:end]
+            chosen = self._ask_partitioner(topic, some)
+            for partition in chosen:
+                self._take_one_of(topic, values, keys, timestamps, headers, partition, report, deadline_ns, taken)
         return 0
 
     cdef int _take_runs(self, str topic, list values, list keys, list timestamps, int32_t partition, report,
@@ -205,9 +230,7 @@ cdef class BulkCore(ProducerCore):
             append.topic = self._topic(topic)
             append.count = source_run(values, keys, timestamps, taken[0], realtime_coarse_ms(), records)
             if append.count == 0:           # something to convert, which may run Python code
-                self._take(topic, values[taken[0]], None if keys is None else keys[taken[0]], partition, report,
-                           0 if timestamps is None else timestamps[taken[0]] or 0, None, deadline_ns)
-                taken[0] += 1
+                self._take_one_of(topic, values, keys, timestamps, None, partition, report, deadline_ns, taken)
                 continue
             if report is not None:
                 for index in range(append.count):

@@ -79,6 +79,7 @@ cdef struct PartitionQueue:
     ProducerBatch* open
     ProducerBatch* sealed_head
     ProducerBatch* sealed_tail
+    int32_t sealed_count                   # written under the lock, read by draws without it
     bint is_active                         # known to the sender, or on its way there
     int32_t slab_class                     # of the next batch's first slab
     PartitionQueue* next_activated         # accumulator.lock

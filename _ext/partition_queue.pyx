@@ -89,6 +89,7 @@ cdef void queue_push_sealed(PartitionQueue* queue, ProducerBatch* batch) noexcep
     else:
         queue.sealed_tail.next = batch
     queue.sealed_tail = batch
+    queue.sealed_count += 1
 
 
 cdef void queue_seal(PartitionQueue* queue) noexcept nogil:
@@ -118,6 +119,7 @@ cdef ProducerBatch* queue_take_sealed(PartitionQueue* queue, bint seal_open) noe
         if queue.sealed_head == NULL:
             queue.sealed_tail = NULL
         batch.next = NULL
+        queue.sealed_count -= 1
     release(&queue.lock)
     return batch
 
@@ -214,7 +216,9 @@ cdef void queue_requeue(PartitionQueue* queue) noexcept nogil:
 
 cdef void _return_to_sealed(PartitionQueue* queue, ProducerBatch* first, ProducerBatch* last) noexcept nogil:
     cdef ProducerBatch* batch = first
+    cdef int32_t count = 0
     while batch != NULL:
+        count += 1
         batch.base_sequence = NO_SEQUENCE
         batch.producer_id = -1
         batch.producer_epoch = -1
@@ -225,6 +229,7 @@ cdef void _return_to_sealed(PartitionQueue* queue, ProducerBatch* first, Produce
     if queue.sealed_tail == NULL:
         queue.sealed_tail = last
     queue.sealed_head = first
+    queue.sealed_count += count
     release(&queue.lock)
 
 

@@ -1,4 +1,4 @@
-# Choose the partition of a record: by its key, or sticky by bytes when it has none.
+# Choose the partition of a record: by its key, in turn, or sticky by bytes when it has no key.
 # in:  a topic's table, key bytes, how many bytes went to the sticky partition
 # out: a partition index
 # thread and GIL: any thread, no GIL; the sticky state is relaxed: a lost update moves a record, never loses one
@@ -15,14 +15,18 @@ cdef enum PartitionerKind:
     PARTITION_MURMUR2_RANDOM = 4           # the Java client's
     PARTITION_FNV1A = 5
     PARTITION_FNV1A_RANDOM = 6
+    PARTITION_XXHASH64 = 7
+    PARTITION_ROUND_ROBIN = 8              # every record goes to the next one, whatever its key
 
 cdef struct Partitioner:
     PartitionerKind kind
     int64_t sticky_bytes                   # a keyless partition is left after so many
+    bint is_adaptive                       # keyless records go where less waits (KIP-794)
     uint32_t random_state
 
 cdef int32_t partition_by_key(const Partitioner* partitioner, const char* key, int32_t key_bytes,
                               int32_t partition_count) noexcept nogil
+cdef int32_t partition_turn(const Topic* topic, const PartitionTable* table, uint32_t ahead) noexcept nogil
 cdef int32_t partition_draw(Partitioner* partitioner, Topic* topic, PartitionTable* table) noexcept nogil
 
 
@@ -30,7 +34,8 @@ cdef inline bint partitioner_wants_sticky(const Partitioner* partitioner, int32_
     """Say whether such a key leaves the choice free. librdkafka's default counts an empty key as none."""
     if partitioner.kind == PARTITION_CONSISTENT_RANDOM:
         return key_bytes <= 0
-    if partitioner.kind == PARTITION_MURMUR2_RANDOM or partitioner.kind == PARTITION_FNV1A_RANDOM:
+    if partitioner.kind == PARTITION_MURMUR2_RANDOM or partitioner.kind == PARTITION_FNV1A_RANDOM \
+            or partitioner.kind == PARTITION_XXHASH64:
         return key_bytes < 0
     return partitioner.kind == PARTITION_RANDOM
 

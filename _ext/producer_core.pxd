@@ -17,9 +17,12 @@ cdef class ProducerCore(ReportingCore):
     cdef int64_t block_ns                     # produce(): how long to wait for memory; 0 raises at once
     cdef int64_t bulk_block_ns
     cdef int64_t purges_asked
+    cdef readonly object partitioner_callback  # partitioner_cb
 
     cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
                    int64_t deadline_ns) except -1
+    cdef list _ask_partitioner(self, str topic, list keys)
+    cdef int32_t _partition_count(self, str topic) except -1
     cdef int _take_slowly(self, str topic, Topic* found, int32_t partition, RecordInput* record,
                           int64_t deadline_ns) except -1
     cdef AppendStatus _append(self, Append* append, int32_t* seen) noexcept

@@ -16,7 +16,7 @@ from fastkafka._core.accumulator cimport (
     APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
     accumulator_append, accumulator_append_one, accumulator_place_waiting,
 )
-from fastkafka._core.atomic cimport load64, store32
+from fastkafka._core.atomic cimport load64, load_pointer, store32
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
 from fastkafka._core.client_core cimport ClientState
 from fastkafka._core.connection cimport Connection, transport_close_all
@@ -46,6 +46,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     PACE_WAIT_NS = 20000000
+    TABLE_LOOK_NS = 5000000
     PURGE_LOOK_NS = 100000000              # between looks whether the client was closed meanwhile
     REQUEST_BYTES_MAX = 8388608             # a request closes when it holds so much; the broker allows 100 MB
 
@@ -164,6 +165,8 @@ cdef class ProducerCore(ReportingCore):
         self.accumulator.settings.reports_all = self.delivery_callback is not None
         self.accumulator.ranges.is_wanted = settings["enable.delivery.ranges"]
         self.accumulator.partitioner.kind = <PartitionerKind>KINDS[settings["partitioner"]]
+        self.accumulator.partitioner.is_adaptive = settings["partitioner.adaptive.partitioning.enable"]
+        self.partitioner_callback = settings["partitioner_cb"]
         self.accumulator.partitioner.sticky_bytes = self.accumulator.settings.batch_bytes
         self.accumulator.partitioner.random_state = self.state.transport.random_state | 1
         self.sender.settings.linger_ns = <int64_t>(settings["linger.ms"] * 1e6)
@@ -240,6 +243,8 @@ cdef class ProducerCore(ReportingCore):
         record.callback = NULL
         if topic is not self.last_topic_name or not found.is_wanted:
             found = self._topic(topic)
+        if self.partitioner_callback is not None and partition == -1:
+            partition = self._ask_partitioner(topic, [key])[0]
         if headers is not None:
             _kept_headers = source_headers(headers, &record)
         if report is not None:
@@ -252,6 +257,39 @@ cdef class ProducerCore(ReportingCore):
         else:
             self._take_slowly(topic, found, partition, &record, deadline_ns)
         return 0
+
+    cdef list _ask_partitioner(self, str topic, list keys):
+        """Ask the user's partitioner where records with such keys go.
+
+        Raises: what it raises; TypeError, ValueError for an answer that is none
+        """
+        cdef int32_t partition_count = self._partition_count(topic)
+        cdef list chosen = list(self.partitioner_callback(topic, keys, partition_count))
+        if len(chosen) != len(keys):
+            raise ValueError(f"partitioner_cb gave {len(chosen)} partitions for {len(keys)} keys")
+        for partition in chosen:
+            if not isinstance(partition, int):
+                raise TypeError(f"partitioner_cb must give int, not {type(partition).__name__}")
+            if not 0 <= partition < partition_count:
+                raise ValueError(f"partitioner_cb chose {partition}: topic {topic} has {partition_count} partitions")
+        return chosen
+
+    cdef int32_t _partition_count(self, str topic) except -1:
+        """Return how many partitions a topic has, once that is known: a partitioner of the user's cannot do without."""
+        cdef int64_t deadline_ns = monotonic_ns() + self.bulk_block_ns
+        cdef Topic* found = self._topic(topic)
+        cdef PartitionTable* table = <PartitionTable*>load_pointer(<void**>&found.table)
+        cdef int32_t seen
+        while table == NULL:
+            if monotonic_ns() >= deadline_ns or self._is_in_callback():
+                raise KafkaException(KafkaError(
+                    KafkaError._TIMED_OUT, f"topic {topic}: its partitions are not known (max.block.ms), and "
+                    "partitioner_cb needs their count"))
+            seen = signal_read(&self.accumulator.progress)
+            wait_for(&self.accumulator.progress, seen, monotonic_ns() + TABLE_LOOK_NS)
+            self.check_usable()
+            table = <PartitionTable*>load_pointer(<void**>&found.table)
+        return table.count
 
     cdef int _take_slowly(self, str topic, Topic* found, int32_t partition, RecordInput* record,
                           int64_t deadline_ns) except -1:

@@ -3,7 +3,7 @@
 # out: stable Topic and Partition pointers; a PartitionTable that never changes once published
 # thread and GIL: any thread, no GIL; Topic.lock as marked; what "I/O thread" marks is its alone
 # next: partitioner chooses in a table, cluster_view moves leaders
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
 from fastkafka._core.lock cimport Lock
 
 cdef enum:
@@ -38,6 +38,7 @@ cdef struct Topic:
     int32_t is_wanted                     # atomic: part of metadata requests
     int32_t sticky_partition              # relaxed; where keyless records go now
     int64_t sticky_bytes                  # relaxed; bytes since the last switch
+    uint32_t turn                         # relaxed; records that round robin has placed
     int32_t partitions_made
     Partition** partitions                # made so far, index order; may exceed table.count
     void* waiting_head                    # ProducerBatch* of records whose partition is not known yet

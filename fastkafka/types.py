@@ -37,7 +37,7 @@ class Outcome(Enum):
 
 
 class DeliveryRange(NamedTuple):
-    """The outcome of a batch: its records have the offsets base_offset to base_offset + records_count - 1.
+    """The outcome of a batch, whose records_count records have the offsets from base_offset on.
 
     partition is -1 when the topic's partitions were never known. base_offset is OFFSET_INVALID when
     the batch was not written, or the broker did not say where (acks=0, a duplicate). timestamp is

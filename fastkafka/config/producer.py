@@ -6,7 +6,7 @@ from fastkafka.config.property import INT_MAX, PRODUCER, Property, choose
 
 _PARTITIONERS = choose(
     "random", "consistent", "consistent_random", "murmur2", "murmur2_random", "fnv1a",
-    "fnv1a_random",
+    "fnv1a_random", "xxhash64", "round_robin",
 )  # fmt: skip
 
 PROPERTIES: tuple[Property, ...] = (
@@ -63,8 +63,17 @@ PROPERTIES: tuple[Property, ...] = (
              minimum=1, maximum=900000),
     Property("partitioner", "choice", "consistent_random",
              "How a record without a partition gets one. consistent_random is librdkafka's "
-             "(CRC32), murmur2_random that of the Java client.",
+             "(CRC32), murmur2_random that of the Java client; xxhash64 hashes keys with XXH64, "
+             "round_robin takes one partition after the other, whatever the key.",
              PRODUCER, choices=_PARTITIONERS),
+    Property("partitioner_cb", "callback", None,
+             "Chooses in place of partitioner: called with (topic, keys, partition_count), a list "
+             "of some hundred keys as they were given, returns a partition for each. The first "
+             "record of a topic waits up to max.block.ms until its partitions are known.",
+             PRODUCER),
+    Property("partitioner.adaptive.partitioning.enable", "bool", True,
+             "Records without a key go the rarer to a partition the more batches wait for it "
+             "(KIP-794).", PRODUCER),
     Property("sticky.partitioning.linger.ms", "int", 10,
              "Time after which records without a key go to another partition; here they do so by "
              "bytes, and 0 chooses one for each record.",

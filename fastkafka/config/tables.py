@@ -62,7 +62,6 @@ REFUSED: dict[str, str] = {
     "closesocket_cb": _C_ONLY,
     "open_cb": _C_ONLY,
     "resolve_cb": _C_ONLY,
-    "partitioner_cb": "Give produce() the partition.",
     "msg_order_cmp": _C_ONLY,
 }
 

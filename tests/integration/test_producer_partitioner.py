@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from fastkafka import KafkaException, Producer
 from fastkafka._core.partitioner import partition_for_key
 from tests.scripted.broker import ScriptedBroker
 from tests.scripted.client import FLUSH_S, make_producer, prove
 
 
-@pytest.mark.parametrize("name", ["consistent", "consistent_random", "murmur2", "murmur2_random"])
+@pytest.mark.parametrize(
+    "name", ["consistent", "consistent_random", "murmur2", "murmur2_random", "xxhash64"]
+)
 def test_producer_uses_the_partitioner_that_was_chosen(name: str) -> None:
     with (
         ScriptedBroker(topics={"t": 7}) as broker,
@@ -38,6 +43,8 @@ def test_producer_uses_the_partitioner_that_was_chosen(name: str) -> None:
         ("murmur2_random", b"", False),
         ("fnv1a_random", b"", False),
         ("random", b"any", True),
+        ("xxhash64", None, True),
+        ("xxhash64", b"", False),
     ],
 )
 def test_which_keys_leave_the_choice_free(name: str, key: bytes | None, is_free: bool) -> None:
@@ -60,3 +67,88 @@ def test_keyless_records_go_to_partitions_that_have_a_leader() -> None:
             producer.produce_many("t", [b"v" * 100] * 500)
             assert producer.flush(20) == 0
             assert sum(broker.log("t", partition).records_count for partition in (0, 1, 3)) == 503
+
+
+def test_round_robin_takes_one_partition_after_the_other_whatever_the_key() -> None:
+    with (
+        ScriptedBroker(topics={"t": 3}) as broker,
+        make_producer(broker, partitioner="round_robin") as producer,
+    ):
+        prove(producer, *range(3))
+        for number in range(30):
+            producer.produce("t", b"%d" % number, key=b"same")
+        producer.produce_many("t", [b"%d" % number for number in range(30, 600)])
+        assert producer.flush(FLUSH_S) == 0
+        for partition in range(3):
+            values = [int(record.value or b"") for record in broker.log("t", partition).records[1:]]
+            assert values == sorted(values) and len(values) == 200
+            assert len({value % 3 for value in values}) == 1
+
+
+def test_round_robin_leaves_out_a_partition_without_a_leader() -> None:
+    with ScriptedBroker(topics={"t": 3}) as broker:
+        broker.leaders[("t", 1)] = (-1, 0)
+        with make_producer(broker, partitioner="round_robin") as producer:
+            prove(producer, 0, 2)
+            producer.produce_many("t", [b"v"] * 300)
+            assert producer.flush(FLUSH_S) == 0
+            counts = [broker.log("t", partition).records_count - 1 for partition in (0, 2)]
+            assert sum(counts) == 300 and min(counts) > 0
+
+
+# ---- partitioner_cb
+
+
+def test_a_partitioner_of_the_user_is_asked_for_a_run_of_keys_at_a_time() -> None:
+    asked: list[tuple[str, int, int]] = []
+
+    def by_length(topic: str, keys: list[Any], partition_count: int) -> list[int]:
+        asked.append((topic, len(keys), partition_count))
+        return [len(key) % partition_count for key in keys]
+
+    with (
+        ScriptedBroker(topics={"t": 3}) as broker,
+        make_producer(broker, partitioner_cb=by_length) as producer,
+    ):
+        keys = ["k" * (number % 5) for number in range(1000)]
+        producer.produce_many("t", ["v"] * 1000, keys=keys)
+        producer.produce("t", "v", key=b"kk")
+        producer.produce("t", "v", key=b"kk", partition=0)
+        producer.produce_batch("t", [{"key": "k"}, {"key": "k", "partition": 2}])
+        assert producer.flush(FLUSH_S) == 0
+        for partition in range(3):
+            found = [len(record.key or b"") % 3 for record in broker.log("t", partition).records]
+            strangers = 1 if partition in (0, 2) else 0
+            assert sum(own != partition for own in found) == strangers
+    assert asked[:4] == [("t", 256, 3)] * 3 + [("t", 232, 3)]
+    assert [count for _, count, _ in asked[4:]] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem", "text"),
+    [
+        ([], ValueError, "0 partitions for 2 keys"),
+        ([0, 3], ValueError, "chose 3: topic t has 3"),
+        ([0, -1], ValueError, "chose -1"),
+        ([0, "1"], TypeError, "must give int, not str"),
+        (None, TypeError, "not iterable"),
+    ],
+)
+def test_an_answer_that_is_none_ends_the_call(
+    answer: Any, problem: type[Exception], text: str
+) -> None:
+    with (
+        ScriptedBroker(topics={"t": 3}) as broker,
+        make_producer(broker, partitioner_cb=lambda *_: answer) as producer,
+    ):
+        with pytest.raises(problem, match=text) as caught:
+            producer.produce_many("t", [b"a", b"b"])
+        assert caught.value.taken == len(producer) == 0  # type: ignore[attr-defined]
+
+
+def test_a_topic_that_stays_unknown_ends_the_wait_of_a_partitioner() -> None:
+    conf = {"bootstrap.servers": "127.0.0.1:1", "max.block.ms": 20}
+    producer = Producer(conf, partitioner_cb=lambda topic, keys, count: [0] * len(keys))
+    with pytest.raises(KafkaException, match="partitions are not known"):
+        producer.produce("t", b"v")
+    producer.close(0)

@@ -62,7 +62,7 @@ def make_producer(broker: ScriptedBroker | str, **conf: Any) -> Producer:
     """Return a producer that does not wait where waiting is not what is tested."""
     servers = broker if isinstance(broker, str) else broker.bootstrap_servers
     named = {
-        name if name in ("on_delivery", "error_cb") else name.replace("_", "."): value
+        name if name == "on_delivery" or name.endswith("_cb") else name.replace("_", "."): value
         for name, value in conf.items()
     }
     return Producer({"bootstrap.servers": servers, **QUICK, **named})

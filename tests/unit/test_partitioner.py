@@ -8,8 +8,9 @@ from collections.abc import Callable
 from types import ModuleType
 
 import pytest
+import xxhash
 
-from fastkafka._core.partitioner import KINDS, partition_for_key
+from fastkafka._core.partitioner import KINDS, draw_shares, partition_for_key
 
 KEYS = (b"", b"a", b"ab", b"abc", b"123456789", b"\x00 ")
 VECTORS = {
@@ -46,14 +47,45 @@ def test_confluent_kafka_agrees(name: str, foreign_client: Callable[[str], Modul
         assert partition_for_key(name, key, count) == oracle(key, count), (key, count)
 
 
+def test_xxhash64_is_that_of_the_xxhash_package() -> None:
+    generator = random.Random(12)
+    for length in [*range(100), 1000, 100_000]:
+        key = generator.randbytes(length)
+        for count in (1, 7, 1000, 2**31 - 1):
+            assert partition_for_key("xxhash64", key, count) == xxhash.xxh64_intdigest(key) % count
+
+
+def test_keyless_records_are_drawn_the_rarer_the_more_waits() -> None:
+    shares = draw_shares([0, 1, 3, -1], 8000)
+    assert shares[3] == 0 and sum(shares) == 8000
+    for share, chance in zip(shares, (4, 3, 1), strict=False):
+        assert abs(share - 1000 * chance) < 150
+
+
+def test_draws_are_even_when_nothing_waits_or_nobody_wants_to_know() -> None:
+    for shares in (draw_shares([2] * 4, 4000), draw_shares([0, 9, 0, 0], 4000, is_adaptive=False)):
+        assert all(abs(share - 1000) < 150 for share in shares)
+
+
+def test_without_any_leader_the_draw_is_blind() -> None:
+    assert sum(share > 0 for share in draw_shares([-1] * 4, 100)) == 4
+
+
+def test_round_robin_has_no_partition_for_a_key() -> None:
+    with pytest.raises(ValueError, match="does not look at keys"):
+        partition_for_key("round_robin", b"k", 3)
+
+
 def test_partition_count_must_be_positive() -> None:
     for count in (0, -1):
         with pytest.raises(ValueError, match="positive"):
             partition_for_key("murmur2", b"k", count)
 
 
-def test_kinds_have_librdkafka_s_names() -> None:
+def test_kinds_have_librdkafka_s_names_and_two_of_ours() -> None:
     assert set(KINDS) == {
+        "round_robin",
+        "xxhash64",
         "random",
         "consistent",
         "consistent_random",
