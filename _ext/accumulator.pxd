@@ -33,6 +33,7 @@ cdef struct AccumulatorSettings:
     size_t message_bytes_max               # message.max.bytes
     int64_t records_max                    # queue.buffering.max.messages; 0: memory only
     int64_t delivery_timeout_ns
+    int64_t linger_ns
     bint reports_all                       # a global on_delivery: every batch keeps its records
 
 cdef struct Accumulator:

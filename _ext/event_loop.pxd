@@ -23,6 +23,7 @@ cdef struct EventLoop:
     int wake_fd
     int32_t work                       # atomic; grows with every wake
     int32_t sleeping                   # atomic; 1 while epoll_wait may block
+    int64_t wakes_at_ns                # atomic; when it returns by itself, true while sleeping is 1
     int32_t stopping                   # atomic
     bint is_running
     unsigned long thread               # pthread_t
@@ -38,5 +39,6 @@ cdef void loop_add_tick(EventLoop* loop, TickHandler tick, void* owner) noexcept
 cdef int loop_start(EventLoop* loop) noexcept nogil
 cdef void loop_stop(EventLoop* loop) noexcept nogil
 cdef void loop_wake(EventLoop* loop) noexcept nogil
+cdef void loop_wake_by(EventLoop* loop, int64_t by_ns) noexcept nogil
 cdef bint loop_watch(EventLoop* loop, EventSource* source, uint32_t interest) noexcept nogil
 cdef void loop_forget(EventLoop* loop, EventSource* source) noexcept nogil

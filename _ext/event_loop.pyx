@@ -7,8 +7,11 @@ from libc.errno cimport errno
 from libc.stdint cimport INT64_MAX, uint64_t
 from libc.string cimport memset
 from posix.unistd cimport close, read, write
-from fastkafka._core.atomic cimport add32, exchange32, full_fence, load32, store32
-from fastkafka._core.clock cimport monotonic_ns
+from fastkafka._core.atomic cimport add32, exchange32, full_fence, load32, load64, store32, store64
+from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns
+
+cdef enum:
+    SLEEP_MS_MAX = 60000
 
 cdef extern from "<sys/epoll.h>" nogil:
     ctypedef union epoll_data_t:
@@ -105,6 +108,17 @@ cdef void loop_wake(EventLoop* loop) noexcept nogil:
         write(loop.wake_fd, &one, sizeof(one))
 
 
+cdef void loop_wake_by(EventLoop* loop, int64_t by_ns) noexcept nogil:
+    """Make sure that a pass begins after now and not later than by_ns.
+
+    A thread that sleeps no longer than that anyway is left alone: what it finds then counts as well. One that
+    is awake may have looked already, and passes once more.
+    """
+    full_fence()
+    if not load32(&loop.sleeping) or load64(&loop.wakes_at_ns) > by_ns:
+        loop_wake(loop)
+
+
 cdef bint loop_watch(EventLoop* loop, EventSource* source, uint32_t interest) noexcept nogil:
     """Watch a descriptor for `interest` (epoll bits); called again to change the interest."""
     cdef epoll_event event
@@ -139,15 +153,18 @@ cdef int64_t _run_ticks(EventLoop* loop) noexcept nogil:
 
 cdef int _timeout_ms(EventLoop* loop, int64_t deadline_ns, int32_t work_seen) noexcept nogil:
     """How long epoll may sleep: says that we sleep, then looks once more for work."""
-    cdef int64_t left_ns = 60000000000 if deadline_ns == INT64_MAX else deadline_ns - monotonic_ns()
+    cdef int64_t now_ns = monotonic_ns()
+    cdef int64_t left_ns = min(deadline_ns - now_ns, <int64_t>SLEEP_MS_MAX * NS_PER_MS)
+    cdef int64_t timeout_ms = (left_ns + NS_PER_MS - 1) // NS_PER_MS
     if left_ns <= 0:
         return 0
+    store64(&loop.wakes_at_ns, now_ns + timeout_ms * NS_PER_MS)
     store32(&loop.sleeping, 1)
     full_fence()
     if load32(&loop.work) != work_seen:
         store32(&loop.sleeping, 0)
         return 0
-    return <int>min((left_ns + 999999) // 1000000, <int64_t>60000)
+    return <int>timeout_ms
 
 
 cdef void* _main(void* argument) noexcept nogil:

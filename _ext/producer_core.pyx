@@ -169,7 +169,8 @@ cdef class ProducerCore(ReportingCore):
         self.partitioner_callback = settings["partitioner_cb"]
         self.accumulator.partitioner.sticky_bytes = self.accumulator.settings.batch_bytes
         self.accumulator.partitioner.random_state = self.state.transport.random_state | 1
-        self.sender.settings.linger_ns = <int64_t>(settings["linger.ms"] * 1e6)
+        self.accumulator.settings.linger_ns = <int64_t>(settings["linger.ms"] * 1e6)
+        self.sender.settings.linger_ns = self.accumulator.settings.linger_ns
         self.sender.settings.acks = settings["acks"]
         self.sender.settings.request_timeout_ms = settings["request.timeout.ms"]
         self.sender.settings.socket_timeout_ms = settings["socket.timeout.ms"]
