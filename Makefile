@@ -12,7 +12,7 @@ PYTEST := PYTHONPATH=. $(PY) -m pytest
 .PHONY: help setup build test quick one lint format types gen gen-check interop kill-broker bench micro compare compare-peers compare-brokers isolated-tests fuzz asan matrix chroot ci clean
 
 help:            ## this list
-	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
 
 $(STAMP): pyproject.toml tools/setup.sh
 	@VENV=$(VENV) bash tools/setup.sh

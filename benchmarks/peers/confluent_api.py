@@ -9,6 +9,7 @@ Next:   fastkafka_producer.py and confluent_kafka_producer.py call run()
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable
 from functools import partial
@@ -34,6 +35,7 @@ TUNED = {
 }
 CHUNK_RECORDS = 1000
 POLL_EVERY = 100
+KEYS_DISTINCT = 10_000  # hashed, they give each of a hundred partitions about as many
 # Records that are only to be held must not leave, and must not expire either.
 HELD = {"delivery.timeout.ms": 900_000, "request.timeout.ms": 300_000}
 
@@ -104,6 +106,18 @@ def produce_bulk(producer: Any, topic: str, values: list[bytes], count: int) -> 
                 producer.poll(0.01)
 
 
+def spread_each(producer: Any, topics: list[str], values: list[bytes], count: int) -> None:
+    """Call produce() for each record with one of many keys, to each topic in turn."""
+    produce = producer.produce
+    places = [(topics[number % len(topics)], b"key-%d" % number) for number in range(KEYS_DISTINCT)]
+    for chunk in each_value(values, count):
+        for value, (topic, key) in zip(chunk, itertools.cycle(places), strict=False):
+            try:
+                produce(topic, value, key)
+            except BufferError:
+                produce_when_free(producer, topic, value, key=key)
+
+
 def one_at_a_time(producer: Any, topic: str, values: list[bytes], count: int) -> list[float]:
     """Produce a record and wait for its acknowledgement, so often; return the microseconds."""
     latencies_us = []
@@ -137,17 +151,19 @@ def run(producer_class: Any) -> None:
     latencies_us = None
     pacing = pacing_cpu(values, options.records, options.rate) if options.mode == "paced" else 0.0
     measurement = Measurement()
-    for topic in topics:
-        if options.mode == "produce_many":
-            produce_bulk(producer, topic, values, options.records // len(topics))
-        elif options.mode == "produce_callback":
-            produce_with_callback(producer, topic, values, options.records, report)
-        elif options.mode == "latency":
-            latencies_us = one_at_a_time(producer, topic, values, options.records)
-        elif options.mode == "paced":
-            paced(values, options.records, options.rate, partial(producer.produce, topic))
-        else:
-            produce_each(producer, topic, values, options.records // len(topics))
+    if options.mode == "produce_many":
+        produce_bulk(producer, topics[0], values, options.records)
+    elif options.mode == "produce_callback":
+        produce_with_callback(producer, topics[0], values, options.records, report)
+    elif options.mode == "latency":
+        latencies_us = one_at_a_time(producer, topics[0], values, options.records)
+    elif options.mode == "spread":
+        spread_each(producer, topics, values, options.records)
+    elif options.mode == "paced":
+        send = partial(producer.produce, topics[0])
+        paced(values, options.records, options.rate, send)
+    else:
+        produce_each(producer, topics[0], values, options.records)
     left = producer.flush(FLUSH_TIMEOUT_S)
     measurement.stop(pacing)
     if left or (options.mode == "produce_callback" and outcomes != [options.records, 0]):
