@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import shutil
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import confluent_kafka
@@ -29,6 +35,7 @@ OFFERED = [
     for version in range(low, high + 1)
 ]
 TIMEOUT_S = 20
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -265,3 +272,39 @@ def test_mutated_requests_do_not_bring_it_down(broker: NullBroker) -> None:
 
 def test_it_ends_with_its_stdin() -> None:
     assert NullBroker().close() == 0
+
+
+@pytest.mark.timeout(60)
+def test_a_short_soak_ends_well(tmp_path: Path) -> None:
+    written = tmp_path / "soak.json"
+    command = [sys.executable, "benchmarks/soak.py", "--records", "300000", "--json", str(written)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=50)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "300,000 records" in result.stdout
+    document = json.loads(written.read_text())
+    assert document["samples"][-1]["records"] == 300_000
+    assert document["complaints"] == []
+
+
+@pytest.mark.timeout(60)
+def test_a_short_comparison_counts_measures_and_names_what_is_missing(tmp_path: Path) -> None:
+    written, drawn = tmp_path / "compare.json", tmp_path / "compare.svg"
+    command = [sys.executable, "benchmarks/compare.py", "--broker", "null", "--rounds", "1"]
+    command += ["--clients", "fastkafka,confluent-kafka,franz-go", "--records", "20000"]
+    command += ["--json", str(written), "--svg", str(drawn)]
+    # On a PATH with the compiler alone there is no Go.
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("gcc", "git"):
+        (tools / tool).symlink_to(str(shutil.which(tool)))
+    environment = {**os.environ, "PATH": str(tools)}
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, timeout=50, env=environment
+    )
+    assert result.returncode in (0, 1), result.stderr  # 1: too few records to reach the targets
+    document = json.loads(written.read_text())
+    assert document["missing"] == {"franz-go": "no `go` on PATH"}
+    rows = document["cells"][0]["rows"]
+    assert rows["fastkafka produce_many"]["cpu_us_per_record"]["median"] > 0
+    assert rows["confluent-kafka default"]["records_per_second"]["median"] > 0
+    assert drawn.read_text().startswith("<svg")
