@@ -26,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
@@ -65,9 +64,9 @@ static int listening_port;
 
 struct topic {
     char name[NAME_BYTES_MAX + 1];
-    int32_t partition_count;
-    int64_t *end_offsets; /* of each partition */
     int64_t requests, batches, bytes;
+    int32_t partition_count;
+    int64_t end_offsets[]; /* of each partition */
 };
 static struct topic *topics[TOPICS_MAX];
 static int topic_count;
@@ -96,16 +95,11 @@ static int topic_find_or_add(const char *name) { /* topics_lock held */
     int32_t partition_count = partitions_of_name(name);
     if (topic_count == TOPICS_MAX || partitions_all + partition_count > PARTITIONS_ALL_MAX)
         return -1;
-    struct topic *topic = calloc(1, sizeof *topic);
-    int64_t *end_offsets = calloc((size_t)partition_count, sizeof *end_offsets);
-    if (topic == NULL || end_offsets == NULL) {
-        free(topic);
-        free(end_offsets);
+    struct topic *topic = calloc(1, sizeof *topic + (size_t)partition_count * sizeof(int64_t));
+    if (topic == NULL)
         return -1;
-    }
     memcpy(topic->name, name, strlen(name));
     topic->partition_count = partition_count;
-    topic->end_offsets = end_offsets;
     partitions_all += partition_count;
     topics[topic_count] = topic;
     return topic_count++;
@@ -133,7 +127,8 @@ static void print_counts(const char *name) {
     pthread_mutex_lock(&topics_lock);
     int index = topic_find(name);
     int64_t records = 0;
-    struct topic none = {.partition_count = 0}, *topic = index < 0 ? &none : topics[index];
+    static struct topic none;
+    struct topic *topic = index < 0 ? &none : topics[index];
     for (int32_t partition = 0; partition < topic->partition_count; partition++)
         records += topic->end_offsets[partition];
     printf("{\"records\": %lld, \"requests\": %lld, \"batches\": %lld, \"bytes\": %lld, \"partitions\": [",
@@ -156,12 +151,10 @@ struct reader {
 };
 
 static bool receive_some(struct reader *reader) {
-    if (reader->start > 0) {
-        memmove(reader->buffer, reader->buffer + reader->start, reader->end - reader->start);
-        reader->end -= reader->start;
-        reader->start = 0;
-    }
     ssize_t got;
+    memmove(reader->buffer, reader->buffer + reader->start, reader->end - reader->start);
+    reader->end -= reader->start;
+    reader->start = 0;
     do
         got = recv(reader->socket, reader->buffer + reader->end, READ_BYTES - reader->end, 0);
     while (got < 0 && errno == EINTR);
@@ -173,15 +166,11 @@ static bool receive_some(struct reader *reader) {
 
 /* Return the next `count` bytes of the frame, or NULL. Valid until the next call. */
 static const uint8_t *take(struct reader *reader, int64_t count) {
-    if (reader->failed || count < 0 || count > reader->frame_left || count > READ_BYTES) {
-        reader->failed = true;
+    reader->failed |= count < 0 || count > reader->frame_left || count > READ_BYTES;
+    while (!reader->failed && reader->end - reader->start < (size_t)count)
+        reader->failed = !receive_some(reader);
+    if (reader->failed)
         return NULL;
-    }
-    while (reader->end - reader->start < (size_t)count)
-        if (!receive_some(reader)) {
-            reader->failed = true;
-            return NULL;
-        }
     const uint8_t *bytes = reader->buffer + reader->start;
     reader->start += (size_t)count;
     reader->frame_left -= count;
@@ -339,28 +328,27 @@ static void put_no_tags(struct reply *reply) {
         put_unsigned_varint(reply, 0);
 }
 
+/* Begin a reply: its length comes first and is known last. */
+static void begin_reply(struct reply *reply, int32_t correlation_id, bool flexible) {
+    reply->size = 0;
+    reply->flexible = flexible;
+    put_integer(reply, 0, 4);
+    put_integer(reply, correlation_id, 4);
+}
+
 static bool send_reply(int socket, struct reply *reply) {
-    uint8_t length[4];
-    for (int index = 0; index < 4; index++)
-        length[index] = (uint8_t)(reply->size >> 8 * (3 - index));
-    struct iovec parts[2] = {{length, 4}, {reply->bytes, reply->size}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    size_t left = 4 + reply->size;
-    while (!reply->failed && left > 0) {
-        ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
+    size_t size = reply->size, sent = 0;
+    reply->size = 0;
+    put_integer(reply, (int64_t)size - 4, 4);
+    while (sent < size) {
+        ssize_t count = send(socket, reply->bytes + sent, size - sent, MSG_NOSIGNAL);
+        if (count < 0 && errno == EINTR)
             continue;
-        if (sent <= 0)
+        if (count <= 0)
             return false;
-        left -= (size_t)sent;
-        for (struct iovec *part = parts; part < parts + 2; part++) {
-            size_t gone = (size_t)sent < part->iov_len ? (size_t)sent : part->iov_len;
-            part->iov_base = (uint8_t *)part->iov_base + gone;
-            part->iov_len -= gone;
-            sent -= (ssize_t)gone;
-        }
+        sent += (size_t)count;
     }
-    return !reply->failed;
+    return true;
 }
 
 /* --- the requests */
@@ -578,11 +566,9 @@ static bool serve_request(struct reader *reader, struct reply *reply) {
     if (!is_known && api_key != API_VERSIONS)
         return false;
     skip_string(reader, false); /* client_id */
-    reply->size = 0;
-    reply->flexible = is_known && version >= APIS[api].flexible;
-    if (is_known)
-        skip_tags(reader, reply->flexible);
-    put_integer(reply, correlation_id, 4);
+    bool flexible = is_known && version >= APIS[api].flexible;
+    skip_tags(reader, flexible);
+    begin_reply(reply, correlation_id, flexible);
     bool is_answered = true;
     if (api_key == API_VERSIONS) {
         answer_api_versions(reply, version, is_known ? NONE : UNSUPPORTED_VERSION); /* response header 0 */
@@ -623,13 +609,12 @@ static void *accept_connections(void *argument) {
         int socket = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (socket < 0)
             continue;
+        setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         struct reader *reader = calloc(1, sizeof *reader);
         pthread_t thread;
         bool is_room = __atomic_add_fetch(&connections, 1, __ATOMIC_RELAXED) <= CONNECTIONS_MAX;
-        if (reader != NULL) {
+        if (reader != NULL)
             reader->socket = socket;
-            setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        }
         if (reader == NULL || !is_room || pthread_create(&thread, NULL, serve_connection, reader) != 0) {
             free(reader);
             close(socket);

@@ -274,6 +274,7 @@ def test_it_ends_with_its_stdin() -> None:
     assert NullBroker().close() == 0
 
 
+@pytest.mark.resident
 @pytest.mark.timeout(60)
 def test_a_short_soak_ends_well(tmp_path: Path) -> None:
     written = tmp_path / "soak.json"
@@ -286,6 +287,7 @@ def test_a_short_soak_ends_well(tmp_path: Path) -> None:
     assert document["complaints"] == []
 
 
+@pytest.mark.resident
 @pytest.mark.timeout(60)
 def test_a_short_comparison_counts_measures_and_names_what_is_missing(tmp_path: Path) -> None:
     written, drawn = tmp_path / "compare.json", tmp_path / "compare.svg"
