@@ -61,7 +61,7 @@ def compiled_c(name: str, flags: list[str], variant: str = "") -> list[str]:
     source, target = HERE / f"{name}.c", BUILT / f"{name}{variant}"
     strict = ["-O2", "-Wall", "-Wextra", "-Werror"]
     command = ["gcc", *strict, "-o", str(target), str(source), *flags]
-    compile_when_older(target, [source], command, HERE)
+    compile_when_older(target, [source, *HERE.glob("*.h")], command, HERE)
     return [str(target)]
 
 
