@@ -115,6 +115,8 @@ def verdicts_of(cell: Cell) -> list[Verdict]:
     spreads = cell.spreads()
     verdicts = []
     for target in cell.job.targets:
+        if cell.size != target.size or cell.codec != "none":
+            continue
         ours = spreads.get(target.label, {}).get(target.figure)
         if target.against == "payload":
             theirs: float | None = cell.records * cell.size / (1 << 20)

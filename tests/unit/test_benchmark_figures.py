@@ -72,6 +72,14 @@ def test_a_target_whose_peer_is_missing_is_not_judged() -> None:
     assert verdicts_of(cell_of((target,), {"a": [1.0]})) == []
 
 
+@pytest.mark.parametrize(("size", "codec"), [(1000, "none"), (100, "lz4")])
+def test_a_target_holds_for_its_size_and_without_compression(size: int, codec: str) -> None:
+    cell = cell_of((Target("a", "b", "cpu_us_per_record", 1 / 8),), {"a": [1.0], "b": [1.0]})
+    assert len(verdicts_of(cell)) == 1
+    cell.size, cell.codec = size, codec
+    assert verdicts_of(cell) == []
+
+
 def test_memory_is_judged_against_the_payload() -> None:
     target = Target("a", "payload", "resident_over_idle_mb", 1.3)
     cell = cell_of((target,), {"a": []})
