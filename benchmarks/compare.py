@@ -12,7 +12,8 @@ How it measures, and where that is kind or unkind to whom:
 - rounds go through all rows and begin with another row each time; medians are compared;
 - guarantees are equal: acks all, idempotence. Rows called tuned have equal settings too: linger
   5 ms, batches of 1 MB, queues far above what is queued. Default rows have the client's own;
-- Java's code is compiled by a first run in the same JVM that does not count; nobody else warms up;
+- Java's code is compiled by a first run in the same JVM that does not count; nobody else warms up.
+  Kafka gets two measurements that do not count;
 - values are 100,000 different ones (or 256 MB of them, if that is less), from one file for all;
 - the broker counts what arrived; a difference is an error;
 - peers that cannot run here are listed with the reason.
@@ -150,6 +151,17 @@ def judge_of(job: Job, judge: Judge) -> Iterator[Judge]:
         yield judge
 
 
+def warm_up_broker(
+    commands: dict[str, list[str]], judge: Judge, folder: Path, options: argparse.Namespace
+) -> None:
+    """Let Kafka's own code be compiled before anything counts: two measurements are thrown away."""
+    job = JOBS["throughput"]
+    cell = Cell(job, options.sizes[0], options.partitions[0], "none", 0, options.records)
+    payload_file = write_payload_file(folder, cell.size)
+    for row in [row for row in job.rows if row.peer in commands][:2]:
+        measured(commands[row.peer], row, cell, judge, payload_file)
+
+
 def compare(options: argparse.Namespace) -> tuple[list[Cell], dict[str, str]]:
     """Run everything that was asked for; print each table as soon as it is there."""
     jobs = [JOBS[name] for name in options.jobs]
@@ -162,6 +174,8 @@ def compare(options: argparse.Namespace) -> tuple[list[Cell], dict[str, str]]:
         judge_named(options.broker, options.bootstrap_server) as judge,
         tempfile.TemporaryDirectory(prefix="fastkafka-compare-") as folder,
     ):
+        if options.broker == "kafka":
+            warm_up_broker(commands, judge, Path(folder), options)
         for job in jobs:
             with judge_of(job, judge) as job_judge:
                 for cell in cells_of(job, options):
