@@ -59,6 +59,7 @@ PRODUCE, CALLBACK, MANY = (
     "fastkafka produce + callback",
     "fastkafka produce_many",
 )
+COLUMN = "fastkafka produce_many, numpy"
 TUNED, TUNED_CALLBACK = "confluent-kafka tuned", "confluent-kafka tuned + callback"
 
 THROUGHPUT = Job(
@@ -67,6 +68,7 @@ THROUGHPUT = Job(
         Row(PRODUCE, "fastkafka"),
         Row(CALLBACK, "fastkafka", "produce_callback"),
         Row(MANY, "fastkafka", "produce_many"),
+        Row(COLUMN, "fastkafka", "produce_column"),
         Row("confluent-kafka default", "confluent-kafka", settings="default"),
         Row(TUNED, "confluent-kafka"),
         Row(TUNED_CALLBACK, "confluent-kafka", "produce_callback"),
@@ -127,6 +129,7 @@ LIMIT = Job(
     (
         Row("pre-encoded batches", "pre-encoded"),
         Row(MANY, "fastkafka", "produce_many"),
+        Row(COLUMN, "fastkafka", "produce_column"),
         Row(PRODUCE, "fastkafka"),
     ),
     (Target(MANY, "pre-encoded batches", RATE, 0.85, at_least=True),),

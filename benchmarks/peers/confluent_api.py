@@ -34,6 +34,7 @@ TUNED = {
     "queue.buffering.max.kbytes": 1_048_576,
 }
 CHUNK_RECORDS = 1000
+COLUMN_RECORDS = 10_000
 POLL_EVERY = 100
 KEYS_DISTINCT = 10_000  # hashed, they give each of a hundred partitions about as many
 # Records that are only to be held must not leave, and must not expire either.
@@ -108,6 +109,20 @@ def produce_bulk(producer: Any, topic: str, values: list[bytes], count: int) -> 
                 producer.poll(0.01)
 
 
+def produce_column(producer: Any, topic: str, column: Any, count: int) -> None:
+    """Call produce_many() with slices of a column, ten thousand values each."""
+    for first in range(0, count, COLUMN_RECORDS):
+        at = first % (len(column) - COLUMN_RECORDS + 1)
+        producer.produce_many(topic, column[at : at + min(COLUMN_RECORDS, count - first)])
+
+
+def column_of(values: list[bytes]) -> Any:
+    """Return the values as a numpy array of fixed width: no object per value."""
+    import numpy
+
+    return numpy.array(values, dtype=f"S{len(values[0])}")
+
+
 def spread_each(producer: Any, topics: list[str], values: list[bytes], count: int) -> None:
     """Call produce() for each record with one of many keys, to each topic in turn."""
     produce = producer.produce
@@ -152,8 +167,11 @@ def run(producer_class: Any) -> None:
 
     latencies_us = None
     pacing = pacing_cpu(values, options.records, options.rate) if options.mode == "paced" else 0.0
+    column = column_of(values) if options.mode == "produce_column" else None
     measurement = Measurement()
-    if options.mode == "produce_many":
+    if options.mode == "produce_column":
+        produce_column(producer, topics[0], column, options.records)
+    elif options.mode == "produce_many":
         produce_bulk(producer, topics[0], values, options.records)
     elif options.mode == "produce_callback":
         produce_with_callback(producer, topics[0], values, options.records, report)
