@@ -9,10 +9,10 @@ ROOMS := $(wildcard _ext/*.pyx _ext/*.pxd)
 PYTEST := PYTHONPATH=. $(PY) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test quick one lint format types gen gen-check interop kill-broker bench micro compare compare-brokers isolated-tests fuzz asan matrix chroot ci clean
+.PHONY: help setup build test quick one lint format types gen gen-check interop kill-broker bench micro compare compare-peers partition-spread soak compare-brokers isolated-tests fuzz asan matrix chroot ci clean
 
 help:            ## this list
-	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
 
 $(STAMP): pyproject.toml tools/setup.sh
 	@VENV=$(VENV) bash tools/setup.sh
@@ -48,7 +48,7 @@ format: $(STAMP) ## rewrite Python files the way `make lint` wants them
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-types: $(STAMP)  ## mypy --strict on fastkafka and tools
+types: $(STAMP)  ## mypy --strict on fastkafka, tools and benchmarks
 	@$(PY) -m mypy
 
 gen: $(STAMP)    ## write fastkafka/protocol/messages/ from Kafka's own message definitions
@@ -71,6 +71,15 @@ micro: build     ## micro-benchmarks of single rooms (pytest-benchmark)
 
 compare: build   ## client CPU per record against confluent-kafka-python, on real Kafka
 	@PYTHONPATH=. $(PY) benchmarks/compare_clients.py
+
+compare-peers: build ## producers side by side: Python, C, Go and Java clients, on real Kafka
+	@$(PY) benchmarks/compare.py
+
+partition-spread: build ## a hundred partitions, a hundred topics: CPU per record against one partition
+	@$(PY) benchmarks/partition_spread.py
+
+soak: build      ## 100 million records at full rate: memory flat, no descriptor or thread leaked
+	@$(PY) benchmarks/soak.py
 
 isolated-tests: build ## 1000 tests, each with a topic and clients of its own, in at most 30 s
 	@$(PY) benchmarks/topic_isolated_tests.py --tests 1000 --seconds-max 30

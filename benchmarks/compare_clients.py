@@ -23,17 +23,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +35,16 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.judges import Judge, judge_named  # noqa: E402
+from benchmarks.payloads import distinct_values  # noqa: E402
+from benchmarks.peers.confluent_api import (  # noqa: E402
+    produce_bulk,
+    produce_each,
+    produce_with_callback,
+)
+from benchmarks.peers.measuring import cpu_seconds  # noqa: E402
+from benchmarks.surroundings import surroundings  # noqa: E402
 
 CLIENTS = ("fastkafka", "confluent_kafka")
 # Job -> what fastkafka may cost at most, as a fraction of confluent-kafka. That one has no bulk
@@ -67,88 +71,12 @@ CONSUMER = {
     "max.partition.fetch.bytes": 8 << 20,
     "fetch.max.bytes": 50 << 20,
 }
-DISTINCT_VALUES = 100_000
-CHUNK = 1000
 FLUSH_TIMEOUT_S = 180
 CONSUME_CALL = 10_000
 SILENCE_S = 15.0
 
 
-def distinct_values(size_bytes: int) -> list[bytes]:
-    """Return values that look like metric lines, all different."""
-    line = b'%08d {"host":"web-%04d","metric":"cpu.user","value":%08d,"tags":{"dc":"eu-1"}} '
-    values = []
-    for number in range(DISTINCT_VALUES):
-        text = line % (number, number % 9973, number * 7919 % 10**8)
-        values.append((text * (size_bytes // len(text) + 1))[:size_bytes])
-    return values
-
-
-def cpu_seconds() -> float:
-    """Return user and system seconds of this process, all threads."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
 # --- one measurement: runs in a process of its own
-
-
-def first_of(values: list[bytes], count: int) -> list[bytes]:
-    """Return the first `count`; all without a copy, whose cost would count as the client's."""
-    return values if count >= len(values) else values[:count]
-
-
-def produce_each(producer: Any, topic: str, values: list[bytes], count: int) -> None:
-    """Call produce() for each record, nobody listening."""
-    produce = producer.produce
-    for sent in range(0, count, len(values)):
-        for value in first_of(values, count - sent):
-            try:
-                produce(topic, value)
-            except BufferError:
-                produce_when_free(producer, topic, value)
-
-
-def produce_with_callback(
-    producer: Any, topic: str, values: list[bytes], count: int, report: Any
-) -> None:
-    """Call produce() for each record with a delivery callback, and poll() every hundred."""
-    produce, poll = producer.produce, producer.poll
-    for sent in range(0, count, len(values)):
-        for number, value in enumerate(first_of(values, count - sent)):
-            try:
-                produce(topic, value, on_delivery=report)
-            except BufferError:
-                produce_when_free(producer, topic, value, on_delivery=report)
-            if number % 100 == 0:
-                poll(0)
-
-
-def produce_when_free(producer: Any, topic: str, value: bytes, **extra: Any) -> None:
-    """Try again until the producer's queue has room."""
-    while True:
-        producer.poll(0.01)
-        try:
-            producer.produce(topic, value, **extra)
-            return
-        except BufferError:
-            continue
-
-
-def produce_bulk(producer: Any, topic: str, values: list[bytes], count: int) -> None:
-    """Call produce_many() with lists of a thousand values."""
-    chunks = [values[first : first + CHUNK] for first in range(0, len(values), CHUNK)]
-    sent = 0
-    while sent < count:
-        chunk = first_of(chunks[sent // CHUNK % len(chunks)], count - sent)
-        sent += len(chunk)
-        while chunk:
-            try:
-                producer.produce_many(topic, chunk)
-                break
-            except BufferError as full:
-                chunk = chunk[full.taken :]  # type: ignore[attr-defined]
-                producer.poll(0.01)
 
 
 def measure_produce(library: ModuleType, job: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -236,65 +164,10 @@ def measure(options: argparse.Namespace) -> None:
 # --- the comparison
 
 
-@contextmanager
-def kafka_servers(given: str | None) -> Iterator[str]:
-    """Give the brokers to measure on: those given, or a fresh Apache Kafka."""
-    if given:
-        yield given
-        return
-    from tools.kafka_cluster import KafkaCluster
-
-    print("starting Apache Kafka ...", file=sys.stderr)
-    with KafkaCluster(nodes=1, heap="1g") as cluster:
-        yield cluster.bootstrap_servers
-
-
-class Broker:
-    """What the comparison asks of the brokers, through confluent-kafka's admin client.
-
-    The judge is not the client under test.
-    """
-
-    def __init__(self, servers: str) -> None:
-        from confluent_kafka.admin import AdminClient
-
-        self.servers = servers
-        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-
-    @contextmanager
-    def topic(self, partitions: int, bytes_max: int) -> Iterator[str]:
-        """Make a bounded topic and delete it afterwards."""
-        from confluent_kafka.admin import NewTopic
-
-        name = f"compare-{uuid.uuid4().hex[:8]}"
-        bound = {"retention.bytes": str(bytes_max)}
-        new_topic = NewTopic(name, partitions, 1, config=bound)
-        self._admin.create_topics([new_topic])[name].result(30)
-        try:
-            while len(self.end_offsets(name)) != partitions:
-                time.sleep(0.1)
-            yield name
-        finally:
-            self._admin.delete_topics([name])[name].result(30)
-
-    def end_offsets(self, topic: str) -> dict[int, int]:
-        """Return the high watermark of each partition, or nothing while leaders are elected."""
-        from confluent_kafka import KafkaException, TopicPartition
-        from confluent_kafka.admin import OffsetSpec
-
-        try:
-            partitions = self._admin.list_topics(topic, timeout=30).topics[topic].partitions
-            asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}
-            answers = self._admin.list_offsets(asked, request_timeout=10)
-            return {at.partition: answer.result(10).offset for at, answer in answers.items()}
-        except KafkaException:
-            return {}
-
-
-def measured(client: str, job: str, topic: str, broker: Broker, options: Any) -> dict[str, Any]:
+def measured(client: str, job: str, topic: str, broker: Judge, options: Any) -> dict[str, Any]:
     """Run one measurement in a process of its own."""
     command = [sys.executable, __file__, "--client", client, "--job", job, "--topic", topic]
-    command += ["--bootstrap-server", broker.servers]
+    command += ["--bootstrap-server", broker.bootstrap_server]
     command += ["--records", str(options.records), "--size", str(options.size)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=900)
     if result.returncode != 0:
@@ -302,7 +175,7 @@ def measured(client: str, job: str, topic: str, broker: Broker, options: Any) ->
     return dict(json.loads(result.stdout))
 
 
-def compare(broker: Broker, options: argparse.Namespace) -> dict[str, Any]:
+def compare(broker: Judge, options: argparse.Namespace) -> dict[str, Any]:
     """Run all rounds; return {job: {client: [measurements]}}."""
     results: dict[str, Any] = {job: {client: [] for client in CLIENTS} for job in options.jobs}
     bytes_max = 2 * options.records * (options.size + 40)
@@ -325,20 +198,20 @@ def compare(broker: Broker, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_on_new_topic(
-    client: str, job: str, broker: Broker, bytes_max: int, options: argparse.Namespace
+    client: str, job: str, broker: Judge, bytes_max: int, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Produce to a topic of its own and let the broker count: all records and the warm-up."""
     with broker.topic(options.partitions, bytes_max) as topic:
         figures = measured(client, job, topic, broker, options)
-        ends = broker.end_offsets(topic)
-        if sum(ends.values()) != options.records + 1:
-            raise SystemExit(f"{client} {job}: sent {options.records} + 1, on the broker {ends}")
-        return {**figures, "end_offsets": ends}
+        arrived = broker.arrived(topic)
+        if arrived.records != options.records + 1:
+            raise SystemExit(f"{client} {job}: sent {options.records} + 1, on the broker {arrived}")
+        return {**figures, "end_offsets": arrived.by_partition}
 
 
 def median_cost(measurements: list[dict[str, Any]]) -> float:
     """Return the median CPU per record."""
-    return statistics.median(one["cpu_us_per_record"] for one in measurements)
+    return float(statistics.median(one["cpu_us_per_record"] for one in measurements))
 
 
 def rows_of(results: dict[str, Any]) -> list[dict[str, Any]]:
@@ -386,24 +259,11 @@ def print_rows(rows: list[dict[str, Any]], rounds: int) -> None:
         print(f"{row['job']:18}{ours:>24,.0f}{theirs:>24,.0f}")
 
 
-def surroundings(options: argparse.Namespace) -> dict[str, Any]:
+def described(options: argparse.Namespace) -> dict[str, Any]:
     """Return what a reader of a results file must know."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    )
-    model = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
     return {
-        "commit": commit.stdout.strip(),
-        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
+        **surroundings(ROOT),
         "confluent_kafka": version("confluent-kafka"),
-        "cpu": model[0] if model else platform.machine(),
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
         "records": options.records,
         "size_bytes": options.size,
         "partitions": options.partitions,
@@ -432,12 +292,12 @@ def main() -> int:
         measure(options)
         return 0
     options.jobs = options.jobs.split(",")
-    with kafka_servers(options.bootstrap_server) as servers:
-        results = compare(Broker(servers), options)
+    with judge_named("kafka", options.bootstrap_server) as broker:
+        results = compare(broker, options)
     rows = rows_of(results)
     print_rows(rows, options.rounds)
     if options.json:
-        document = {**surroundings(options), "rows": rows, "measurements": results}
+        document = {**described(options), "rows": rows, "measurements": results}
         options.json.write_text(json.dumps(document, indent=1) + "\n")
     return 0 if all(row["met"] for row in rows) else 1
 
