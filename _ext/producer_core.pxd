@@ -4,16 +4,23 @@
 # thread and GIL: application threads, GIL held but for waiting; hooks run on the I/O thread
 # next: accumulator on the way out; delivery_reports on the way back; bulk_core derives from ProducerCore
 from libc.stdint cimport int32_t, int64_t
+from cpython.object cimport PyObject
 from fastkafka._core.accumulator cimport Append, AppendStatus
 from fastkafka._core.delivery_reports cimport ReportingCore
 from fastkafka._core.record_batch_writer cimport RecordInput
 from fastkafka._core.sender cimport Sender
 from fastkafka._core.topics cimport Topic
 
+cdef enum:
+    TOPIC_SLOTS = 64                       # a power of two
+
+cdef struct TopicSlot:
+    PyObject* name                         # a reference of its own
+    Topic* topic
+
 cdef class ProducerCore(ReportingCore):
     cdef Sender sender
-    cdef object last_topic_name               # the str object of the last call: most programs repeat it
-    cdef void* last_topic
+    cdef TopicSlot[TOPIC_SLOTS] topic_slots   # by the str objects of earlier calls: most programs repeat theirs
     cdef int64_t block_ns                     # produce(): how long to wait for memory; 0 raises at once
     cdef int64_t bulk_block_ns
     cdef int64_t purges_asked

@@ -117,6 +117,11 @@ cdef int _code_flags(object entry) except -1:
     return flags
 
 
+cdef inline size_t _slot_of(PyObject* name) noexcept:
+    cdef size_t address = <size_t>name
+    return (address >> 4 ^ address >> 10) & (TOPIC_SLOTS - 1)
+
+
 cdef class ProducerCore(ReportingCore):
     """Records in, one by one, without waiting for the network. `fastkafka.Producer` is its face."""
 
@@ -194,6 +199,9 @@ cdef class ProducerCore(ReportingCore):
                 sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
 
     def __dealloc__(self):
+        cdef int slot
+        for slot in range(TOPIC_SLOTS):
+            Py_XDECREF(self.topic_slots[slot].name)
         if self.state.is_forked:
             return
         with nogil:
@@ -225,7 +233,8 @@ cdef class ProducerCore(ReportingCore):
     cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
                    int64_t deadline_ns) except -1:
         cdef RecordInput record
-        cdef Topic* found = <Topic*>self.last_topic
+        cdef TopicSlot* slot = &self.topic_slots[_slot_of(<PyObject*>topic)]
+        cdef Topic* found = slot.topic
         cdef list _kept_headers
         cdef object _kept_value, _kept_key
         if PyBytes_CheckExact(value) and PyBytes_GET_SIZE(value) <= INT32_MAX:
@@ -242,7 +251,7 @@ cdef class ProducerCore(ReportingCore):
         record.headers = NULL
         record.headers_count = record.headers_bytes = 0
         record.callback = NULL
-        if topic is not self.last_topic_name or not found.is_wanted:
+        if slot.name != <PyObject*>topic or not found.is_wanted:
             found = self._topic(topic)
         if self.partitioner_callback is not None and partition == -1:
             partition = self._ask_partitioner(topic, [key])[0]
@@ -399,13 +408,16 @@ cdef class ProducerCore(ReportingCore):
         raise MemoryError
 
     cdef Topic* _topic(self, str name) except NULL:
-        if name is self.last_topic_name and (<Topic*>self.last_topic).is_wanted:
-            return <Topic*>self.last_topic
+        cdef TopicSlot* slot = &self.topic_slots[_slot_of(<PyObject*>name)]
+        if slot.name == <PyObject*>name and slot.topic.is_wanted:
+            return slot.topic
         cdef Topic* topic = self.topic_named(name)
         if not topic.is_wanted:
             self.want_topic(name)
-        self.last_topic_name = name
-        self.last_topic = topic
+        Py_INCREF(name)
+        Py_XDECREF(slot.name)
+        slot.name = <PyObject*>name
+        slot.topic = topic
         return topic
 
     # --- the control thread's door ---
