@@ -14,8 +14,9 @@ from html import escape
 from benchmarks.figures import Spread
 from benchmarks.report import Cell
 
-WIDTH, ROW_HEIGHT = 780, 30
-LABEL_WIDTH, VALUE_WIDTH, TOP, BOTTOM = 270, 70, 74, 34
+PLOT_WIDTH, ROW_HEIGHT = 440, 30
+VALUE_WIDTH, TOP, BOTTOM = 70, 74, 34
+CHARACTER_WIDTH, WIDTH_MIN = 9, 780  # of the widest font that a page may choose
 DOT_RADIUS = 6
 STYLE = """
   .page { fill: #ffffff; } .text { fill: #1f2328; } .quiet { fill: #59636e; }
@@ -48,13 +49,13 @@ class LogAxis:
         marks = [step * 10.0**power for power in range(-9, 10) for step in (1, 2, 5)]
         self.low = max(mark for mark in marks if mark <= low)
         self.high = min(mark for mark in marks if mark >= high and mark > self.low)
-        self._left, self._right = left, right
+        self.left, self._right = left, right
         self._marks = marks
 
     def place(self, value: float) -> float:
         """Return where a number stands."""
         share = math.log(value / self.low) / math.log(self.high / self.low)
-        return self._left + share * (self._right - self._left)
+        return self.left + share * (self._right - self.left)
 
     def ticks(self) -> list[float]:
         """Return the numbers that get a line: all marks, or powers of ten when there are many."""
@@ -81,12 +82,14 @@ def dot_chart(title: str, subtitle: str, bars: list[Bar]) -> str:
     ordered = sorted(bars, key=lambda bar: bar.spread.median)
     height = TOP + ROW_HEIGHT * len(ordered) + BOTTOM
     low, high = min(bar.spread.low for bar in ordered), max(bar.spread.high for bar in ordered)
-    axis = LogAxis(low, high, LABEL_WIDTH, WIDTH - VALUE_WIDTH)
+    label_width = 24 + CHARACTER_WIDTH * max(len(bar.label) for bar in ordered)
+    width = max(WIDTH_MIN, label_width + PLOT_WIDTH + VALUE_WIDTH)
+    axis = LogAxis(low, high, label_width, width - VALUE_WIDTH)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" aria-label="{escape(title)}">',
         f"<style>{STYLE}</style>",
-        f'<rect class="page" width="{WIDTH}" height="{height}" rx="6"/>',
+        f'<rect class="page" width="{width}" height="{height}" rx="6"/>',
         f'<text class="text title" x="20" y="30">{escape(title)}</text>',
         f'<text class="quiet small" x="20" y="50">{escape(subtitle)}</text>',
     ]
@@ -109,7 +112,7 @@ def row_parts(bar: Bar, axis: LogAxis, y: float) -> list[str]:
     ours = ("ours-text strong", "ours-spread", "ours") if bar.is_ours else ("text", "spread", "dot")
     text_class, line_class, dot_class = ours
     return [
-        f'<text class="{text_class}" x="{LABEL_WIDTH - 16}" y="{y + 5:.1f}" text-anchor="end">'
+        f'<text class="{text_class}" x="{axis.left - 16}" y="{y + 5:.1f}" text-anchor="end">'
         f"{escape(bar.label)}</text>",
         f'<line class="{line_class}" stroke-width="3" stroke-linecap="round" x1="{low:.1f}" '
         f'x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>',

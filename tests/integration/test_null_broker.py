@@ -294,10 +294,10 @@ def test_a_short_comparison_counts_measures_and_names_what_is_missing(tmp_path: 
     command = [sys.executable, "benchmarks/compare.py", "--broker", "null", "--rounds", "1"]
     command += ["--clients", "fastkafka,confluent-kafka,franz-go", "--records", "20000"]
     command += ["--json", str(written), "--svg", str(drawn)]
-    # On a PATH with the compiler alone there is no Go.
+    # On a PATH with the C compiler alone there is no Go.
     tools = tmp_path / "tools"
     tools.mkdir()
-    for tool in ("gcc", "git"):
+    for tool in ("gcc", "as", "ld", "git"):
         (tools / tool).symlink_to(str(shutil.which(tool)))
     environment = {**os.environ, "PATH": str(tools)}
     result = subprocess.run(
