@@ -27,8 +27,8 @@ _NS_PER_US = 1000
 _NS_PER_MS = 1000000
 _SEQUENCE_MASK = 0x7FFFFFFF
 
-# Of ConnectionState in _ext/connection.pxd; of several connections the highest counts.
-_STATES = ("DOWN", "CONNECT", "SSL_HANDSHAKE", "APIVERSION_QUERY", "UP", "REAUTH", "DOWN")
+# Of ConnectionState in _ext/connection.pxd; of several connections the furthest one counts.
+_STATES = ("DOWN", "CONNECT", "SSL_HANDSHAKE", "APIVERSION_QUERY", "UP", "REAUTH")
 # Of FetchState in _ext/fetch_position.pxd.
 _FETCH_STATES = ("none", "offset-query", "active", "active", "stopped")
 # librdkafka's name is in the singular.
@@ -161,13 +161,13 @@ def _broker(
     host = f"[{row['host']}]" if ":" in row["host"] else row["host"]
     node_name = f"{host}:{row['port']}"
     is_bootstrap = row["node_id"] < 0
-    highest = max(state % (len(_STATES) - 1) for state in row["states"])
+    furthest = max((state for state in row["states"] if state < len(_STATES)), default=0)
     return BrokerStatistics(
         name=f"{node_name}/{'bootstrap' if is_bootstrap else row['node_id']}",
         nodeid=-1 if is_bootstrap else row["node_id"],
         nodename=node_name,
         source="configured" if is_bootstrap else "learned",
-        state=_STATES[highest] if row["connects"] else "INIT",
+        state=_STATES[furthest] if row["connects"] else "INIT",
         stateage=_since_us(row["state_changed_at_ns"], now_ns),
         outbuf_cnt=row["requests_waiting"],
         outbuf_msg_cnt=0,
