@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastkafka._core.client_core import ClientCore
 from fastkafka.errors import KafkaError
-from fastkafka.statistics import Statistics, StatisticsReporter
+from fastkafka.statistics import Statistics, StatisticsReporter, ThrottleReports
 from fastkafka.types import ClusterMetadata, ThrottleEvent
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class Client(ClientCore):
 
     _control: ControlThread
     _error_callback: Callable[[KafkaError], object] | None
-    _throttle_callback: Callable[[ThrottleEvent], object] | None
     _statistics: StatisticsReporter
+    _throttle_reports: ThrottleReports
 
     if TYPE_CHECKING:
 
@@ -48,8 +48,7 @@ class Client(ClientCore):
 
     def _on_throttle(self, event: ThrottleEvent) -> None:
         """Hand a ThrottleEvent to poll(), which calls throttle_cb. Control thread."""
-        if self._throttle_callback is not None:
-            self.post_event(self._throttle_callback, event)
+        self._throttle_reports.tell(self, event)
 
     def _start_threads(self, settings: Mapping[str, Any], kind: str) -> None:
         """Start the I/O thread and the control thread: the client works from now on."""
@@ -57,7 +56,7 @@ class Client(ClientCore):
         from fastkafka.control.control_thread import ControlThread
 
         self._error_callback = settings["error_cb"]
-        self._throttle_callback = settings["throttle_cb"]
+        self._throttle_reports = ThrottleReports(settings["throttle_cb"])
         self._statistics = StatisticsReporter(self, settings, kind)
         self._control = ControlThread(
             self,

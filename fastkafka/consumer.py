@@ -54,7 +54,7 @@ class Consumer(Client, ConsumerCore):
         "_has_told_of_committed",
         "_is_closed",
         "_statistics",
-        "_throttle_callback",
+        "_throttle_reports",
     )
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:

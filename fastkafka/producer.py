@@ -42,7 +42,7 @@ class Producer(Client, BulkCore):
         "_full_words",
         "_is_closed",
         "_statistics",
-        "_throttle_callback",
+        "_throttle_reports",
     )
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:

@@ -9,5 +9,6 @@ Next:   fastkafka.client asks; docs/statistics.md explains each key
 from fastkafka.statistics.health import Health, WaitReason
 from fastkafka.statistics.reporter import StatisticsReporter
 from fastkafka.statistics.shapes import Statistics
+from fastkafka.statistics.throttling import ThrottleReports
 
-__all__ = ["Health", "Statistics", "StatisticsReporter", "WaitReason"]
+__all__ = ["Health", "Statistics", "StatisticsReporter", "ThrottleReports", "WaitReason"]

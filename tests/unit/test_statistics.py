@@ -13,6 +13,7 @@ import pytest
 from fastkafka._core.histogram import BUCKETS, bucket_bounds, histogram_of
 from fastkafka.config import resolve
 from fastkafka.statistics.reporter import StatisticsReporter
+from fastkafka.statistics.throttling import WAITING_MAX, ThrottleReports
 from fastkafka.statistics.windows import window_of
 from fastkafka.types import ThrottleEvent
 from tests.unit import virtual_time
@@ -158,3 +159,25 @@ def test_a_throttle_event_has_the_words_of_confluent_kafka() -> None:
     assert str(event) == "10.0.0.7:9092/3 throttled for 250 ms"
     assert event == ThrottleEvent("10.0.0.7:9092", 3, 0.25)
     assert event != ThrottleEvent("10.0.0.7:9092", 3, 0.251)
+
+
+def test_events_that_nobody_polls_for_are_not_kept_without_end() -> None:
+    told: list[ThrottleEvent] = []
+    client: Any = FakeClient()
+    reports = ThrottleReports(told.append)
+    events = [ThrottleEvent("b:1", 1, time_s) for time_s in range(WAITING_MAX + 1)]
+    for event in events:
+        reports.tell(client, event)
+    assert len(client.events) == WAITING_MAX
+    for serve in client.events:
+        serve(None)
+    assert told == events[:WAITING_MAX]
+    reports.tell(client, events[-1])
+    client.events[-1](None)
+    assert told[-1] == events[-1]
+
+
+def test_without_throttle_cb_nothing_waits_for_poll() -> None:
+    client: Any = FakeClient()
+    ThrottleReports(None).tell(client, ThrottleEvent("b:1", 1, 1.0))
+    assert client.events == []
