@@ -163,13 +163,19 @@ def test_a_record_for_a_new_leader_waits_for_what_the_old_one_has_not_answered()
     with ScriptedBroker(nodes=2, topics={"t": 2}) as broker, make_producer(broker) as producer:
         broker.leaders[("t", 1)] = (2, 0)
         prove(producer, 0, 1)
-        broker.script(Reply(after=gate), Reply(errors=NOT_LEADER))
+        broker.on_produce = lambda one: (
+            Reply(after=gate)
+            if one.node_id == 1
+            else None
+            if gate.is_set()
+            else Reply(errors=NOT_LEADER)  # so that metadata is asked for
+        )
         producer.produce("t", b"v", partition=0)
         broker.until_produced(3)
         broker.move_leader("t", 0, 2)
         producer.purge(in_queue=False)
         producer.produce("t", b"w", partition=0)
-        producer.produce("t", b"x", partition=1)  # is refused, so that metadata is asked for
+        producer.produce("t", b"x", partition=1)
         health = until_waits_for(producer, WaitReason.IN_FLIGHT_ELSEWHERE)
         assert health.broker is not None and health.broker.endswith("/2")
         gate.set()
