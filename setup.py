@@ -46,6 +46,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # shared state
     "topics": (),
     "cluster_view": (),
+    "histogram": (),
     "counters": (),
     "log_ring": (),
     "waiter": (),
@@ -70,6 +71,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "accumulator": (),
     "sequences": (),
     "sender": (),
+    "gathering": (),
     "delivery": (),
     "produce_request": (),
     "produce_response": (),
@@ -90,6 +92,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "producer_core": (),
     "bulk_core": (),
     "consumer_core": (),
+    "inquiry": (),
+    "statistics": (),
+    "health": (),
 }
 
 DIRECTIVES = {

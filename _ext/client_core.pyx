@@ -358,7 +358,7 @@ cdef class ClientCore:
         ("connected", connection_id, node_id, role)   ("disconnected", connection_id, node_id, role, code, text)
         ("resolve", node_id)   ("metadata_wanted", reason)   ("topic_wanted", name)
         ("producer_id_wanted", reason)   ("offset_wanted", topic, partition, fetch_generation, what)
-        ("event", number, code, text)   ("log", syslog_level, text)
+        ("throttled", node_id, throttle_time_ms)   ("event", number, code, text)   ("log", syslog_level, text)
         """
         cdef list drained = completions_drain(&self.state.completions)
         for level, text in log_drain(&self.state.log):

@@ -4,6 +4,7 @@
 # thread and GIL: I/O thread only, no GIL
 # next: connection (per broker), sender and fetcher (per leader)
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from fastkafka._core.counters cimport BrokerCounters
 from fastkafka._core.topics cimport Partition, PartitionTable, Topic
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -35,6 +36,7 @@ cdef struct Broker:
     void* connections[ROLE_COUNT]         # Connection*, made on first use
     void* outbound                        # BrokerSender*
     void* inbound                         # BrokerFetcher*
+    BrokerCounters counters
 
 ctypedef void (*TopicKnownHook)(void* owner, Topic* topic, PartitionTable* table) noexcept nogil
 ctypedef void (*TopicHook)(void* owner, Topic* topic) noexcept nogil

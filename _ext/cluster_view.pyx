@@ -5,6 +5,7 @@
 # next: connection (per broker), sender and fetcher (per leader)
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
+from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.lock cimport acquire_nogil, release
 from fastkafka._core.topics cimport LEADER_UNKNOWN, PartitionTable, topic_make_table, topic_publish_table
 
@@ -62,6 +63,7 @@ cdef void view_apply_topic(ClusterView* view, TopicUpdate* update) noexcept nogi
     cdef bint replaced = False
     cdef PartitionTable* table
     topic.error_code = update.error_code
+    topic.known_at_ns = monotonic_ns()
     if update.partition_count <= 0:
         return
     if memcmp(update.topic_id, NO_TOPIC_ID, 16) != 0 and memcmp(update.topic_id, topic.topic_id, 16) != 0:

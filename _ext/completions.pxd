@@ -16,6 +16,7 @@ cdef enum CompletionKind:
     COMPLETION_TOPIC_WANTED        # data: the topic's name
     COMPLETION_PRODUCER_ID_WANTED  # text: the reason
     COMPLETION_OFFSET_WANTED       # data: topic; partition, generation, error_code: what
+    COMPLETION_THROTTLED           # id: throttle_time_ms; node_id
     COMPLETION_EVENT               # id: an event number that only the client's face understands
 
 cdef struct Completion:
@@ -42,4 +43,5 @@ cdef void completions_destroy(CompletionQueue* queue) noexcept nogil
 cdef Completion* completion_new(CompletionKind kind, int64_t id, const char* data, size_t data_bytes) noexcept nogil
 cdef void completion_text(Completion* completion, const char* format, ...) noexcept nogil
 cdef void completion_push(CompletionQueue* queue, Completion* completion) noexcept nogil
+cdef void completions_push_node(CompletionQueue* queue, CompletionKind kind, int32_t node_id, int64_t id) noexcept nogil
 cdef list completions_drain(CompletionQueue* queue)

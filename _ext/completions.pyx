@@ -91,6 +91,14 @@ cdef void completion_push(CompletionQueue* queue, Completion* completion) noexce
         write(queue.event_fd, &one, sizeof(one))
 
 
+cdef void completions_push_node(CompletionQueue* queue, CompletionKind kind, int32_t node_id, int64_t id) noexcept nogil:
+    """Queue what is said of a broker by its number and one more; lost when memory is short."""
+    cdef Completion* completion = completion_new(kind, id, NULL, 0)
+    if completion != NULL:
+        completion.node_id = node_id
+        completion_push(queue, completion)
+
+
 cdef tuple _as_tuple(Completion* completion):
     cdef str text = completion.text.decode("utf-8", "replace")
     if completion.kind == COMPLETION_RESPONSE:
@@ -112,6 +120,8 @@ cdef tuple _as_tuple(Completion* completion):
     if completion.kind == COMPLETION_OFFSET_WANTED:
         return ("offset_wanted", completion.data[:completion.data_bytes].decode(), completion.partition,
                 completion.generation, text)
+    if completion.kind == COMPLETION_THROTTLED:
+        return ("throttled", completion.node_id, completion.id)
     return ("event", completion.id, completion.error_code, text)
 
 

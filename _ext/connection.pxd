@@ -36,6 +36,8 @@ cdef struct Request:
     int32_t correlation_id
     int32_t timeout_ms
     int64_t deadline_ns                   # counts from the moment it is queued on the connection
+    int64_t queued_at_ns
+    int64_t written_at_ns                 # its last byte
     bint expects_response                 # acks=0 gets none: on_response(frame=NULL) once it is written
     char* head                            # the first part: length, header and whatever else is not borrowed
     iovec* parts                          # what is written, in order; borrowed until the request ends

@@ -9,20 +9,22 @@ from libc.errno cimport ECONNRESET, EINPROGRESS, EPIPE, errno
 from libc.stdint cimport INT64_MAX
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, strerror
+from libc.string cimport strerror
 from posix.unistd cimport close
-from fastkafka._core.clock cimport NS_PER_MS
+from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns
 from fastkafka._core.cluster_view cimport Address
 from fastkafka._core.completions cimport (
-    COMPLETION_CONNECTED, COMPLETION_DISCONNECTED, COMPLETION_RESOLVE, Completion, completion_new,
-    completion_push, completion_text,
+    COMPLETION_CONNECTED, COMPLETION_DISCONNECTED, COMPLETION_RESOLVE, COMPLETION_THROTTLED, Completion, completion_new,
+    completion_push, completion_text, completions_push_node,
 )
+from fastkafka._core.counters cimport broker_count_answer, broker_count_sent
 from fastkafka._core.endian cimport get_int32, put_int32
 from fastkafka._core.error_codes cimport ERROR_BAD_MSG, ERROR_TIMED_OUT, ERROR_TRANSPORT
 from fastkafka._core.event_loop cimport loop_forget, loop_watch
 from fastkafka._core.frame cimport (
-    FRAME_AGAIN, FRAME_CLOSED, FRAME_READY, FRAME_TOO_LARGE, frame_read, frame_reader_reset, frame_release,
+    FRAME_AGAIN, FRAME_CLOSED, FRAME_READY, FRAME_TOO_LARGE, frame_read, frame_reader_reset, frame_refusal, frame_release,
 )
+from fastkafka._core.histogram cimport histogram_add
 from fastkafka._core.log_ring cimport LOG_DEBUG, LOG_INFO, LOG_WARNING, log_push
 from fastkafka._core.tls cimport (
     CHANNEL_AGAIN, CHANNEL_DONE, channel_close, channel_handshake, channel_writev,
@@ -93,9 +95,12 @@ cdef int16_t connection_version(Connection* connection, int16_t api_key, int16_t
 
 cdef void connection_mute(Connection* connection, int32_t throttle_time_ms) noexcept nogil:
     """Send nothing for a while: the broker said throttle_time_ms (bounded: a broker may say anything)."""
-    if throttle_time_ms > 0:
-        connection.muted_until_ns = (
-            connection.transport.loop.now_ns + <int64_t>min(throttle_time_ms, 60000) * NS_PER_MS)
+    histogram_add(&connection.broker.counters.throttle_time_ms, throttle_time_ms)
+    if throttle_time_ms <= 0:
+        return
+    connection.muted_until_ns = (
+        connection.transport.loop.now_ns + <int64_t>min(throttle_time_ms, 60000) * NS_PER_MS)
+    completions_push_node(connection.transport.completions, COMPLETION_THROTTLED, connection.broker.node_id, throttle_time_ms)
 
 
 # --- opening ------------------------------------------------------------------------------------
@@ -119,6 +124,8 @@ cdef void _open(Connection* connection) noexcept nogil:
     connection.channel.fd = fd
     connection.source.fd = fd
     transport.next_connection_id += 1
+    broker.counters.connects += 1
+    broker.counters.state_changed_at_ns = transport.loop.now_ns
     connection.id = transport.next_connection_id
     connection.state = CONNECTION_CONNECTING
     connection.set_up_deadline_ns = transport.loop.now_ns + transport.settings.connect_timeout_ns
@@ -142,10 +149,7 @@ cdef void _open(Connection* connection) noexcept nogil:
 cdef void _ask_for_addresses(Connection* connection) noexcept nogil:
     """No address to try: the control thread resolves the name; look again after the backoff."""
     cdef Transport* transport = connection.transport
-    cdef Completion* completion = completion_new(COMPLETION_RESOLVE, 0, NULL, 0)
-    if completion != NULL:
-        completion.node_id = connection.broker.node_id
-        completion_push(transport.completions, completion)
+    completions_push_node(transport.completions, COMPLETION_RESOLVE, connection.broker.node_id, 0)
     connection.reconnect_at_ns = transport.loop.now_ns + _backoff_ns(connection)
     connection.attempts += 1
 
@@ -201,6 +205,7 @@ cdef void connection_set_up(Connection* connection) noexcept nogil:
     connection.attempts = 0
     connection.reader.length_max = transport.settings.frame_bytes_max
     transport.counters.connects += 1
+    connection.broker.counters.state_changed_at_ns = transport.loop.now_ns
     log_push(transport.log, LOG_DEBUG, "broker %d (%s:%d): connection %lld is up",
              connection.broker.node_id, connection.broker.host, connection.broker.port, connection.id)
     if transport.on_up != NULL:
@@ -215,6 +220,7 @@ cdef void _fail_list(Connection* connection, Request* request, int error_code) n
     while request != NULL:
         following = request.next
         request.next = NULL
+        connection.broker.counters.requests_failed += 1
         request.on_failed(request, connection, error_code, request.written_bytes > 0)
         request = following
 
@@ -242,6 +248,8 @@ cdef void connection_fail(Connection* connection, int error_code, const char* te
     connection.reconnect_at_ns = transport.loop.now_ns + _backoff_ns(connection)
     connection.attempts += 1
     transport.counters.disconnects += 1
+    broker.counters.disconnects += 1
+    broker.counters.state_changed_at_ns = transport.loop.now_ns
     snprintf(where, sizeof(where), "broker %d (%.120s:%d): %.160s", broker.node_id, broker.host, broker.port, text)
     if transport.settings.log_close:
         log_push(transport.log, LOG_WARNING if never_up else LOG_INFO, "%s", <char*>where)
@@ -271,6 +279,7 @@ cdef void _stamp(Connection* connection, Request* request) noexcept nogil:
     request.correlation_id = connection.next_correlation_id
     put_int32(request.head + 8, request.correlation_id)
     request.deadline_ns = connection.transport.loop.now_ns + <int64_t>request.timeout_ms * NS_PER_MS
+    request.queued_at_ns = monotonic_ns()
 
 
 cdef void connection_send(Connection* connection, Request* request) noexcept nogil:
@@ -314,6 +323,8 @@ cdef void _advance(Request* request, size_t moved) noexcept nogil:
 
 cdef void _written(Connection* connection, Request* request) noexcept nogil:
     """Move a fully written request from the queue to the flight."""
+    request.written_at_ns = monotonic_ns()
+    broker_count_sent(&connection.broker.counters, request.api_key, request.queued_at_ns, request.written_at_ns)
     if request == connection.handshake_head:
         connection.handshake_head = NULL
     else:
@@ -370,6 +381,7 @@ cdef void _write(Connection* connection) noexcept nogil:
             connection_fail(connection, ERROR_TRANSPORT, text)
             return
         connection.transport.counters.bytes_written += moved
+        connection.broker.counters.bytes_sent += moved
         _advance(request, <size_t>moved)
         if request.written_bytes == request.total_bytes:
             _written(connection, request)
@@ -382,21 +394,14 @@ cdef void _write(Connection* connection) noexcept nogil:
 # --- reading ------------------------------------------------------------------------------------
 
 cdef void _refuse_length(Connection* connection) noexcept nogil:
-    """Say what a senseless frame length most likely means."""
-    cdef int32_t length = connection.reader.refused_length
-    cdef char[4] raw
     cdef char[160] text
-    put_int32(raw, length)
-    if memcmp(raw, b"HTTP", 4) == 0 or memcmp(raw, b"<!DO", 4) == 0 or memcmp(raw, b"<htm", 4) == 0:
-        snprintf(text, sizeof(text), "a web server answers here, not a Kafka broker: check host and port")
-    elif memcmp(raw, b"SSH-", 4) == 0:
-        snprintf(text, sizeof(text), "an SSH server answers here, not a Kafka broker: check host and port")
-    elif raw[0] == 0x15 and raw[1] == 0x03:
-        snprintf(text, sizeof(text), "the broker answers with a TLS alert: this port wants security.protocol=ssl")
-    else:
-        snprintf(text, sizeof(text), "frame of %d bytes refused (allowed: 4 to %zu): not a Kafka broker, or "
-                 "raise receive.message.max.bytes", length, connection.reader.length_max)
+    frame_refusal(&connection.reader, text, sizeof(text))
     connection_fail(connection, ERROR_BAD_MSG, text)
+
+
+cdef inline void _count_malformed(Connection* connection) noexcept nogil:
+    connection.transport.counters.malformed_responses += 1
+    connection.broker.counters.malformed_responses += 1
 
 
 cdef bint _answer(Connection* connection, Frame* frame) noexcept nogil:
@@ -410,7 +415,7 @@ cdef bint _answer(Connection* connection, Frame* frame) noexcept nogil:
     if request == NULL or request.correlation_id != correlation_id:
         snprintf(text, sizeof(text), "response with correlation id %d does not answer the oldest request (%d)",
                  correlation_id, <int>(-1 if request == NULL else request.correlation_id))
-        connection.transport.counters.malformed_responses += 1
+        _count_malformed(connection)
         connection_fail(connection, ERROR_BAD_MSG, text)
         return False
     connection.flight_head = request.next
@@ -418,11 +423,12 @@ cdef bint _answer(Connection* connection, Frame* frame) noexcept nogil:
         connection.flight_tail = NULL
     connection.flight_count -= 1
     request.next = NULL
+    broker_count_answer(&connection.broker.counters, request.written_at_ns, monotonic_ns())
     api_key = request.api_key
     status = request.on_response(request, connection, frame)
     if status != 0 and connection.id == id and connection.state != CONNECTION_DOWN:
         snprintf(text, sizeof(text), "malformed response of %zu bytes to API %d", frame.bytes, <int>api_key)
-        connection.transport.counters.malformed_responses += 1
+        _count_malformed(connection)
         connection_fail(connection, ERROR_BAD_MSG, text)
     return connection.id == id and connection.state != CONNECTION_DOWN
 
@@ -457,12 +463,14 @@ cdef void _read(Connection* connection) noexcept nogil:
 
 cdef void _on_ready(EventSource* source, uint32_t events) noexcept nogil:
     cdef Connection* connection = <Connection*>source.owner
-    cdef int64_t id = connection.id
+    cdef int64_t bytes_read, id = connection.id
     if connection.state == CONNECTION_CONNECTING:
         _finish_connect(connection)
         return
     if events & <uint32_t>(EPOLLIN | EPOLLERR | EPOLLHUP):
+        bytes_read = connection.transport.counters.bytes_read
         _read(connection)
+        connection.broker.counters.bytes_received += connection.transport.counters.bytes_read - bytes_read
     if events & <uint32_t>EPOLLOUT and connection.id == id and connection.state != CONNECTION_DOWN:
         _write(connection)
 
@@ -485,6 +493,7 @@ cdef int64_t _judge_requests(Connection* connection, int64_t now_ns) noexcept no
             if request.deadline_ns <= now_ns:
                 snprintf(text, sizeof(text), "no answer to API %d within %d ms", <int>request.api_key, request.timeout_ms)
                 connection.transport.counters.request_timeouts += 1
+                connection.broker.counters.request_timeouts += 1
                 connection_fail(connection, ERROR_TIMED_OUT, text)
                 return INT64_MAX
             deadline_ns = min(deadline_ns, request.deadline_ns)
@@ -504,6 +513,8 @@ cdef void _expire_waiting(Connection* connection, int64_t now_ns) noexcept nogil
         following = request.next
         request.next = NULL
         if request.deadline_ns <= now_ns:
+            connection.broker.counters.requests_failed += 1
+            connection.broker.counters.request_timeouts += 1
             request.on_failed(request, connection, ERROR_TIMED_OUT, False)
         else:
             if kept_tail == NULL:

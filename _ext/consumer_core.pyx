@@ -161,7 +161,7 @@ cdef class ConsumerCore(ClientCore):
         for _turn in range(2):
             while batch != NULL:
                 following = batch.next
-                fetcher_give_room(self.fetcher, batch.position, batch.queued_bytes)
+                fetcher_give_room(self.fetcher, batch)
                 fetched_let_go(batch)
                 batch = following
             self.taken = NULL
@@ -251,7 +251,7 @@ cdef class ConsumerCore(ClientCore):
                 place = &batch.next
                 continue
             following = batch.next
-            fetcher_give_room(self.fetcher, batch.position, batch.queued_bytes)
+            fetcher_give_room(self.fetcher, batch)
             fetched_let_go(batch)
             place[0] = following
         return 0
@@ -395,7 +395,7 @@ cdef class ConsumerCore(ClientCore):
         """Let go of the first batch, and give its room back to the fetcher."""
         cdef FetchedBatch* batch = self.taken
         self.taken = batch.next
-        fetcher_give_room(self.fetcher, batch.position, batch.queued_bytes)
+        fetcher_give_room(self.fetcher, batch)
         if fetched_pins_much(batch):
             self.remember(batch)
         else:

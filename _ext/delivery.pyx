@@ -40,6 +40,18 @@ cdef void _count_outcome(Counters* counters, ProducerBatch* batch) noexcept nogi
         counters.records_not_written += batch.records_count
     else:
         counters.records_unknown += batch.records_count
+    if batch.queue != NULL:
+        if batch.outcome == OUTCOME_DELIVERED:
+            batch.queue.counters.records_acknowledged += batch.records_count
+        else:
+            batch.queue.counters.records_failed += batch.records_count
+            batch.queue.counters.last_error_code = batch.error_code
+
+
+cdef void _count_error(PartitionQueue* queue, int32_t error_code) noexcept nogil:
+    if error_code != ERROR_NO_ERROR:
+        queue.counters.errors += 1
+        queue.counters.last_error_code = error_code
 
 
 cdef void _log_failure(Delivery* delivery, ProducerBatch* batch) noexcept nogil:
@@ -141,6 +153,7 @@ cdef void _retry(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch
     if backs_off:
         _back_off(delivery, queue, batch)
     delivery.accumulator.counters.records_retried += batch.records_count
+    queue.counters.records_retried += batch.records_count
     queue_add_retry(queue, batch)
 
 
@@ -190,6 +203,7 @@ cdef void _answer_sequence_error(Delivery* delivery, PartitionQueue* queue, Prod
 
 cdef void _answer_error(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch, int32_t error_code) noexcept nogil:
     cdef int flags = _flags(delivery, error_code)
+    _count_error(queue, error_code)
     if flags & ERROR_FLAG_MAYBE_WRITTEN:
         batch.maybe_written = True
     if flags & ERROR_FLAG_REFRESHES_METADATA:
@@ -238,6 +252,7 @@ cdef void delivery_lost(Delivery* delivery, ProducerBatch* batch, int32_t error_
     """The request of a batch ended without an answer."""
     cdef PartitionQueue* queue = batch.queue
     queue_remove_flight(queue, batch)
+    _count_error(queue, error_code)
     if maybe_sent:
         batch.was_sent = True
         batch.maybe_written = True

@@ -7,7 +7,7 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 from fastkafka._core.aborted_transactions cimport aborted_leaves_out
-from fastkafka._core.atomic cimport store32, store64_relaxed
+from fastkafka._core.atomic cimport add64, store32, store64_relaxed
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.cluster_view cimport broker_find, view_set_leader
 from fastkafka._core.error_codes cimport (
@@ -195,6 +195,9 @@ cdef void _publish(Fetcher* fetcher, UndecodedBatch* undecoded, FetchedBatch* ba
     if grown > 0:
         fetcher_charge(fetcher, position, grown)
         undecoded.queued_bytes += grown
+    position.records_decoded += batch.entries_count - batch.entry_index
+    position.bytes_decoded += undecoded.header.batch_bytes
+    add64(&position.queued_records, batch.entries_count)
     batch.queued_bytes = undecoded.queued_bytes
     undecoded.queued_bytes = 0            # the application gives the room back
     position.damaged_in_a_row = 0

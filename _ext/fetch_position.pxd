@@ -43,11 +43,14 @@ cdef struct FetchPosition:                # made once per partition, lives as lo
     int64_t retry_at_ns
     int64_t metadata_at_ns                # when to ask again for its leader
     int32_t metadata_attempts             # in a row, without a leader
+    int64_t records_decoded
+    int64_t bytes_decoded                 # of whole batches, as fetched
     int64_t end_told_at                   # fetch_offset for which _PARTITION_EOF was told
     # any thread, atomic
     int32_t application_generation        # raised by assign, unassign, seek, pause and resume
     int32_t waits_for_room
     int64_t queued_bytes
+    int64_t queued_records
     int64_t high_watermark
     int64_t last_stable_offset
     int64_t log_start_offset

@@ -10,7 +10,7 @@ from fastkafka._core.cluster_view cimport Broker
 from fastkafka._core.connection cimport Connection, Request, Transport
 from fastkafka._core.fetch_position cimport FetchPosition, PositionWish
 from fastkafka._core.fetch_request cimport FetchRequestSettings, FetchTarget
-from fastkafka._core.fetched_records cimport BatchDecoder, FetchedQueue, UndecodedBatch
+from fastkafka._core.fetched_records cimport BatchDecoder, FetchedBatch, FetchedQueue, UndecodedBatch
 from fastkafka._core.tls cimport iovec
 from fastkafka._core.topics cimport Partition, Topic
 
@@ -83,7 +83,7 @@ cdef void fetcher_offset_found(Fetcher* fetcher, FetchPosition* position, int32_
                                int64_t offset, int32_t leader_epoch) noexcept nogil
 cdef void fetcher_offset_failed(Fetcher* fetcher, FetchPosition* position, int32_t fetch_generation,
                                 int32_t error_code, const char* text) noexcept nogil
-cdef void fetcher_give_room(Fetcher* fetcher, FetchPosition* position, int64_t bytes) noexcept nogil
+cdef void fetcher_give_room(Fetcher* fetcher, const FetchedBatch* batch) noexcept nogil
 cdef void fetcher_on_leader_changed(void* owner, Partition* partition) noexcept nogil
 cdef void fetcher_on_topic_failed(void* owner, Topic* topic) noexcept nogil
 cdef void fetcher_on_topic_replaced(void* owner, Topic* topic) noexcept nogil

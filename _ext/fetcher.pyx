@@ -34,7 +34,7 @@ from fastkafka._core.fetch_response cimport (
     fetch_response_next,
 )
 from fastkafka._core.fetch_intake cimport intake_decode_some, intake_partition
-from fastkafka._core.fetched_records cimport EVENT_TEXT_BYTES, FetchedBatch, decoder_free, fetched_event, fetched_push
+from fastkafka._core.fetched_records cimport EVENT_TEXT_BYTES, decoder_free, fetched_event, fetched_push
 from fastkafka._core.frame cimport Frame, frame_release
 from fastkafka._core.log_ring cimport LOG_DEBUG, LOG_WARNING, log_push
 
@@ -118,11 +118,13 @@ cdef void fetcher_set_bound(Fetcher* fetcher, int64_t bound_bytes) noexcept nogi
     store64(&fetcher.share_bytes, bound_bytes // max(1, fetcher.position_count))
 
 
-cdef void fetcher_give_room(Fetcher* fetcher, FetchPosition* position, int64_t bytes) noexcept nogil:
+cdef void fetcher_give_room(Fetcher* fetcher, const FetchedBatch* batch) noexcept nogil:
     """The application has taken a batch: wake the fetcher when a low-water mark was crossed. Any thread."""
-    cdef int64_t queued = add64(&position.queued_bytes, -bytes)
-    cdef int64_t total = add64(&fetcher.queued_bytes, -bytes)
+    cdef FetchPosition* position = batch.position
+    cdef int64_t queued = add64(&position.queued_bytes, -batch.queued_bytes)
+    cdef int64_t total = add64(&fetcher.queued_bytes, -batch.queued_bytes)
     cdef bint wake = False
+    add64(&position.queued_records, -batch.entries_count)
     full_fence()
     if total == 0 and load32(&fetcher.was_bounded) and exchange32(&fetcher.was_bounded, 0):
         # The application ran dry although there was more to fetch: read further ahead.

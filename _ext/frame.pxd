@@ -55,4 +55,5 @@ cdef Frame* frame_new(FramePool* pool, size_t bytes) noexcept nogil
 cdef void frame_retain(Frame* frame) noexcept nogil
 cdef void frame_release(Frame* frame) noexcept nogil
 cdef void frame_reader_reset(FrameReader* reader) noexcept nogil
+cdef void frame_refusal(const FrameReader* reader, char* text, size_t text_bytes) noexcept nogil
 cdef int frame_read(FrameReader* reader, FramePool* pool, Channel* channel, Frame** out, int64_t* bytes_read) noexcept nogil

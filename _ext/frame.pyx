@@ -3,10 +3,11 @@
 # out: counted Frames; whoever keeps slices of one keeps a reference
 # thread and GIL: reading on the I/O thread, releasing from any thread; no GIL
 # next: connection hands frames to the handler of the request they answer
+from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 from fastkafka._core.atomic cimport add32
-from fastkafka._core.endian cimport get_int32
+from fastkafka._core.endian cimport get_int32, put_int32
 from fastkafka._core.lock cimport acquire_nogil, release
 from fastkafka._core.tls cimport CHANNEL_AGAIN, CHANNEL_CLOSED, channel_readv, iovec
 
@@ -190,5 +191,19 @@ cdef int frame_read(FrameReader* reader, FramePool* pool, Channel* channel, Fram
         status = _refill(reader, channel, bytes_read)
         if status != FRAME_READY:
             return status
+
+cdef void frame_refusal(const FrameReader* reader, char* text, size_t text_bytes) noexcept nogil:
+    """Say what a senseless frame length most likely means."""
+    cdef char[4] raw
+    put_int32(raw, reader.refused_length)
+    if memcmp(raw, b"HTTP", 4) == 0 or memcmp(raw, b"<!DO", 4) == 0 or memcmp(raw, b"<htm", 4) == 0:
+        snprintf(text, text_bytes, "a web server answers here, not a Kafka broker: check host and port")
+    elif memcmp(raw, b"SSH-", 4) == 0:
+        snprintf(text, text_bytes, "an SSH server answers here, not a Kafka broker: check host and port")
+    elif raw[0] == 0x15 and raw[1] == 0x03:
+        snprintf(text, text_bytes, "the broker answers with a TLS alert: this port wants security.protocol=ssl")
+    else:
+        snprintf(text, text_bytes, "frame of %d bytes refused (allowed: 4 to %zu): not a Kafka broker, or "
+                 "raise receive.message.max.bytes", reader.refused_length, reader.length_max)
 
 include "faces/frame.pxi"

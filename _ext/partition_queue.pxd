@@ -6,6 +6,7 @@
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from cpython.object cimport PyObject
 from fastkafka._core.buffer cimport Slab, SlabPool
+from fastkafka._core.counters cimport PartitionCounters
 from fastkafka._core.lock cimport Lock
 from fastkafka._core.topics cimport Partition, Topic
 
@@ -80,6 +81,8 @@ cdef struct PartitionQueue:
     ProducerBatch* sealed_head
     ProducerBatch* sealed_tail
     int32_t sealed_count                   # written under the lock, read by draws without it
+    int64_t sealed_records
+    int64_t sealed_bytes
     bint is_active                         # known to the sender, or on its way there
     int32_t slab_class                     # of the next batch's first slab
     PartitionQueue* next_activated         # accumulator.lock
@@ -102,6 +105,7 @@ cdef struct PartitionQueue:
     int64_t producer_id
     int16_t producer_epoch
     int32_t next_sequence
+    PartitionCounters counters
 
 cdef ProducerBatch* batch_new(Topic* topic, PartitionQueue* queue, int64_t id, int64_t now_ns,
                               int64_t delivery_timeout_ns) noexcept nogil

@@ -90,6 +90,8 @@ cdef void queue_push_sealed(PartitionQueue* queue, ProducerBatch* batch) noexcep
         queue.sealed_tail.next = batch
     queue.sealed_tail = batch
     queue.sealed_count += 1
+    queue.sealed_records += batch.records_count
+    queue.sealed_bytes += <int64_t>batch.bytes
 
 
 cdef void queue_seal(PartitionQueue* queue) noexcept nogil:
@@ -118,6 +120,8 @@ cdef ProducerBatch* queue_take_sealed(PartitionQueue* queue, bint seal_open) noe
         queue.sealed_head = batch.next
         if queue.sealed_head == NULL:
             queue.sealed_tail = NULL
+        queue.sealed_records -= batch.records_count
+        queue.sealed_bytes -= <int64_t>batch.bytes
         batch.next = NULL
         queue.sealed_count -= 1
     release(&queue.lock)
@@ -217,8 +221,11 @@ cdef void queue_requeue(PartitionQueue* queue) noexcept nogil:
 cdef void _return_to_sealed(PartitionQueue* queue, ProducerBatch* first, ProducerBatch* last) noexcept nogil:
     cdef ProducerBatch* batch = first
     cdef int32_t count = 0
+    cdef int64_t records = 0, bytes = 0
     while batch != NULL:
         count += 1
+        records += batch.records_count
+        bytes += <int64_t>batch.bytes
         batch.base_sequence = NO_SEQUENCE
         batch.producer_id = -1
         batch.producer_epoch = -1
@@ -230,6 +237,8 @@ cdef void _return_to_sealed(PartitionQueue* queue, ProducerBatch* first, Produce
         queue.sealed_tail = last
     queue.sealed_head = first
     queue.sealed_count += count
+    queue.sealed_records += records
+    queue.sealed_bytes += bytes
     release(&queue.lock)
 
 

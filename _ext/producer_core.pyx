@@ -390,11 +390,13 @@ cdef class ProducerCore(ReportingCore):
                 raise BufferFull(KafkaError(
                     KafkaError._QUEUE_FULL,
                     f"{records_outstanding(&self.state.counters)} records wait for their outcome "
-                    f"(queue.buffering.max.messages={self.accumulator.settings.records_max}): poll() and try again"))
+                    f"(queue.buffering.max.messages={self.accumulator.settings.records_max}): poll() and try again"
+                    f"{self.why_full()}"))
             raise BufferFull(KafkaError(
                 KafkaError._QUEUE_FULL,
                 f"topic {topic}: {self.accumulator.pool.charged_bytes} bytes wait for their outcome "
-                f"(queue.buffering.max.kbytes={self.accumulator.pool.bound_bytes // 1024}): poll() and try again"))
+                f"(queue.buffering.max.kbytes={self.accumulator.pool.bound_bytes // 1024}): poll() and try again"
+                f"{self.why_full()}"))
         if status == APPEND_TOO_LARGE:
             raise RecordTooLarge(KafkaError(
                 KafkaError.MSG_SIZE_TOO_LARGE,

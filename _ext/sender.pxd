@@ -2,7 +2,7 @@
 # in:  queues that the accumulator activated; leaders from the cluster view; answers and failures of requests
 # out: Produce requests on the brokers' produce connections
 # thread and GIL: I/O thread, no GIL
-# next: sequences, compression, crc32c and produce_request on the way out; produce_response and delivery back
+# next: gathering and produce_request on the way out; produce_response and delivery back
 from libc.stdint cimport int16_t, int32_t, int64_t
 from fastkafka._core.accumulator cimport Accumulator
 from fastkafka._core.cluster_view cimport Broker

@@ -2,19 +2,18 @@
 # in:  queues that the accumulator activated; leaders from the cluster view; answers and failures of requests
 # out: Produce requests on the brokers' produce connections
 # thread and GIL: I/O thread, no GIL
-# next: sequences, compression, crc32c and produce_request on the way out; produce_response and delivery back
+# next: gathering and produce_request on the way out; produce_response and delivery back
 from libc.stdint cimport INT64_MAX
-from libc.stdlib cimport calloc, free, qsort
-from libc.string cimport memcmp, memcpy
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp
 from fastkafka._core.accumulator cimport accumulator_take_activated, accumulator_take_waiting_over
 from fastkafka._core.atomic cimport add64, load32, load64, load_pointer, store32
-from fastkafka._core.buffer cimport Slab, slab_chain_release, slab_take
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.cluster_view cimport ROLE_PRODUCE, broker_find, view_set_leader
 from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
-from fastkafka._core.compression cimport CODEC_NONE, CODEC_ZSTD, COMPRESSION_OK, compress_slabs, compressor_free, decompressor_free
+from fastkafka._core.compression cimport CODEC_ZSTD, compressor_free, decompressor_free
 from fastkafka._core.connection cimport (
-    CONNECTION_UP, Request, connection_for, connection_mute, connection_send, connection_version, connection_want,
+    CONNECTION_UP, Request, connection_for, connection_mute, connection_send, connection_want,
 )
 from fastkafka._core.delivery cimport (
     delivery_abandon, delivery_answer, delivery_expire, delivery_fail_queue, delivery_fail_topic, delivery_finish,
@@ -25,18 +24,14 @@ from fastkafka._core.error_codes cimport (
     ERROR_UNKNOWN_PARTITION, ERROR_UNSUPPORTED_COMPRESSION_TYPE, ERROR_UNSUPPORTED_FEATURE,
 )
 from fastkafka._core.frame cimport Frame
-from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
+from fastkafka._core.gathering cimport gathering_add_ready, gathering_take, gathering_version
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise
 from fastkafka._core.partition_queue cimport (
-    OUTCOME_NOT_WRITTEN, OUTCOME_UNKNOWN, ProducerBatch, queue_add_flight, queue_remove_flight, queue_take_sealed,
+    OUTCOME_NOT_WRITTEN, OUTCOME_UNKNOWN, ProducerBatch, queue_remove_flight,
 )
-from fastkafka._core.produce_request cimport (
-    PRODUCE_API_KEY, PRODUCE_VERSION_MAX, PRODUCE_VERSION_MIN, PRODUCE_VERSION_NAMES_MAX,
-    PRODUCE_VERSION_ZSTD_MIN, ProduceRequest, produce_request_free, produce_request_new,
-)
+from fastkafka._core.produce_request cimport ProduceRequest, produce_request_free, produce_request_new
 from fastkafka._core.produce_response cimport PartitionAnswer, ProduceResponse, produce_response_read
-from fastkafka._core.record_batch_writer cimport batch_write_header
-from fastkafka._core.sequences cimport sequences_assign, sequences_forget, sequences_ready
+from fastkafka._core.sequences cimport sequences_forget
 
 cdef enum:
     WORK_NS_MAX = 8000000                  # of a pass: sockets wait no longer
@@ -149,178 +144,23 @@ cdef int64_t _look_at_all(Sender* sender, int64_t now_ns) noexcept nogil:
     return next_ns
 
 
-# --- what may leave ------------------------------------------------------------------------------------
-
-cdef bint _may_send(Sender* sender, PartitionQueue* queue, Connection* connection) noexcept nogil:
-    """Rules 2 to 5: how much of a partition may be on its way, and to whom."""
-    cdef int32_t limit = sender.settings.in_flight_max
-    if queue.flight_count > 0 and queue.flight_connection_id != connection.id:
-        return False                       # to another leader, or to this one before it came back (rule 4)
-    if queue.restart_wanted or queue.retry_at_ns > sender.transport.loop.now_ns:
-        return False
-    if queue.retry_head != NULL:
-        return queue.flight_count == 0
-    if queue.has_gap:
-        return False                       # unresolved: delivery_settle raises the epoch first (rule 5)
-    if sender.identity.is_idempotent:
-        if queue.flight_head != NULL and queue.flight_head.is_abandoned:
-            return False                   # unresolved until what expired in flight is answered (rule 5)
-        limit = min(limit, <int32_t>IN_FLIGHT_IDEMPOTENT_MAX)
-        if queue.proven_leader_id != queue.partition.leader_id:
-            limit = 1                      # a leader without our state accepts any first sequence (rule 2)
-    return queue.flight_count < limit and sequences_ready(&sender.identity, queue)
-
+# --- sending -------------------------------------------------------------------------------------------
 
 cdef void _mark_ready(Sender* sender, PartitionQueue* queue) noexcept nogil:
     cdef BrokerSender* leader = _broker_sender(sender, queue.partition.leader_id)
     if leader == NULL or not (queue.saw_sealed or queue.retry_head != NULL or (queue.saw_open and leader.is_due)):
         return
-    queue.next_ready = NULL
-    if leader.ready_tail == NULL:
-        leader.ready_head = queue
-    else:
-        leader.ready_tail.next_ready = queue
-    leader.ready_tail = queue
-
-
-cdef ProducerBatch* _take_batch(Sender* sender, BrokerSender* to, PartitionQueue* queue, int64_t now_ns) noexcept nogil:
-    """Take what the partition sends next: what failed first, then what is sealed, then what is open and due."""
-    cdef ProducerBatch* batch = queue.retry_head
-    if batch != NULL:
-        queue.retry_head = batch.next
-        batch.next = NULL
-        return batch
-    while True:
-        batch = queue_take_sealed(queue, to.is_due)
-        if batch == NULL or batch.deadline_ns > now_ns:
-            return batch
-        delivery_finish(&sender.delivery, batch,
-                        OUTCOME_UNKNOWN if batch.maybe_written else OUTCOME_NOT_WRITTEN, ERROR_MSG_TIMED_OUT)
-
-
-cdef bint _prepare(Sender* sender, ProducerBatch* batch) noexcept nogil:
-    """Compress a batch once, where that makes it smaller; False when memory is short (it is tried later)."""
-    cdef Slab* slab
-    cdef size_t bytes
-    if batch.is_prepared:
-        return True
-    batch.is_prepared = True
-    batch.wire_bytes = batch.bytes
-    if sender.settings.codec == CODEC_NONE:
-        return True
-    if compress_slabs(&sender.compressor, sender.settings.codec, batch.slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
-        return True                        # it leaves as it is: larger, but not lost
-    bytes = sender.compressor.output.used_bytes + RECORD_BATCH_HEADER_BYTES
-    if bytes >= batch.bytes:
-        return True
-    slab = slab_take(&sender.accumulator.pool, bytes, 0, True)
-    if slab == NULL:
-        return True
-    memcpy(slab.data + RECORD_BATCH_HEADER_BYTES, sender.compressor.output.data, sender.compressor.output.used_bytes)
-    slab.used_bytes = bytes
-    batch.wire_slabs = slab
-    batch.wire_bytes = bytes
-    if not batch.keeps_records:
-        slab_chain_release(&sender.accumulator.pool, batch.slabs)
-        batch.slabs = batch.slab_tail = NULL
-    return True
-
-
-# --- sending -------------------------------------------------------------------------------------------
-
-cdef int _by_topic(const void* one, const void* other) noexcept nogil:
-    cdef ProducerBatch* first = (<ProducerBatch**>one)[0]
-    cdef ProducerBatch* second = (<ProducerBatch**>other)[0]
-    if first.topic != second.topic:
-        return -1 if <size_t>first.topic < <size_t>second.topic else 1
-    return -1 if first.queue.partition.index < second.queue.partition.index else 1
-
-
-cdef bint _has_topic_id(Topic* topic) noexcept nogil:
-    cdef int index
-    for index in range(16):
-        if topic.topic_id[index] != 0:
-            return True
-    return False
-
-
-cdef int16_t _version(Sender* sender, Connection* connection, ProducerBatch** batches, int32_t count) noexcept nogil:
-    """Choose the version: topic ids only when every topic's is known, zstd only where it is (KIP-110)."""
-    cdef int16_t lowest = PRODUCE_VERSION_ZSTD_MIN if sender.settings.codec == CODEC_ZSTD else PRODUCE_VERSION_MIN
-    cdef int16_t highest = PRODUCE_VERSION_MAX
-    cdef int32_t index
-    for index in range(count):
-        if not _has_topic_id(batches[index].topic):
-            highest = PRODUCE_VERSION_NAMES_MAX
-            break
-    return connection_version(connection, PRODUCE_API_KEY, lowest, highest)
-
-
-cdef int32_t _gather(Sender* sender, BrokerSender* to, Connection* connection, ProducerBatch** batches, int64_t now_ns) noexcept nogil:
-    """Take one batch of each ready partition into a request; those with more stay ready for the next."""
-    cdef PartitionQueue* queue = to.ready_head
-    cdef PartitionQueue* following
-    cdef ProducerBatch* batch
-    cdef size_t bytes = 0
-    cdef int32_t count = 0
-    to.ready_head = to.ready_tail = NULL
-    while queue != NULL:
-        following = queue.next_ready
-        queue.next_ready = NULL
-        if count == BATCHES_PER_REQUEST_MAX or bytes >= sender.settings.request_bytes_max:
-            _put_back(to, queue, following)
-            break
-        if _may_send(sender, queue, connection):
-            batch = _take_batch(sender, to, queue, now_ns)
-            if batch != NULL:
-                _prepare(sender, batch)
-                sequences_assign(&sender.identity, queue, batch)
-                if not batch.has_header:
-                    batch_write_header(batch, <int16_t>(sender.settings.codec if batch.wire_slabs != NULL else CODEC_NONE))
-                    batch.has_header = True
-                batch.attempts += 1
-                queue.flight_connection_id = connection.id
-                queue.flight_node_id = to.broker.node_id
-                queue_add_flight(queue, batch)
-                batches[count] = batch
-                count += 1
-                bytes += batch.wire_bytes
-                if queue.sealed_head != NULL and queue.retry_head == NULL:
-                    _keep_ready(to, queue)
-        queue = following
-    return count
-
-
-cdef void _put_back(BrokerSender* to, PartitionQueue* queue, PartitionQueue* following) noexcept nogil:
-    """Put the rest of the list, which waits for the next request, before those that have been kept ready."""
-    cdef PartitionQueue* last = queue
-    queue.next_ready = following
-    while last.next_ready != NULL:
-        last = last.next_ready
-    last.next_ready = to.ready_head
-    if to.ready_head == NULL:
-        to.ready_tail = last
-    to.ready_head = queue
-
-
-cdef void _keep_ready(BrokerSender* to, PartitionQueue* queue) noexcept nogil:
-    # Behind the queues that were not looked at yet: a request has one batch per partition at most.
-    if to.ready_tail == NULL:
-        to.ready_head = queue
-    else:
-        to.ready_tail.next_ready = queue
-    to.ready_tail = queue
+    gathering_add_ready(leader, queue)
 
 
 cdef bint _send_request(Sender* sender, BrokerSender* to, Connection* connection, ProducerBatch** batches, int64_t now_ns) noexcept nogil:
     """Send one request to a broker; False when nothing of it may leave now."""
     cdef ProduceRequest* produce = NULL
     cdef int16_t version
-    cdef int32_t index, count = _gather(sender, to, connection, batches, now_ns)
+    cdef int32_t index, count = gathering_take(sender, to, connection, batches, now_ns)
     if count == 0:
         return False
-    qsort(batches, count, sizeof(ProducerBatch*), _by_topic)
-    version = _version(sender, connection, batches, count)
+    version = gathering_version(sender, connection, batches, count)
     if version >= 0:
         produce = produce_request_new(batches, count, version, sender.settings.acks, sender.settings.request_timeout_ms,
                                       sender.settings.client_id, sender.settings.client_id_bytes)

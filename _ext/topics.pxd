@@ -4,6 +4,7 @@
 # thread and GIL: any thread, no GIL; Topic.lock as marked; what "I/O thread" marks is its alone
 # next: partitioner chooses in a table, cluster_view moves leaders
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
+from fastkafka._core.counters cimport TopicCounters
 from fastkafka._core.lock cimport Lock
 
 cdef enum:
@@ -35,6 +36,8 @@ cdef struct Topic:
     int32_t error_code                    # why the table is not known; 0 while asking
     int32_t logged_error_code             # I/O thread: a failure is logged once per topic and error
     int64_t wanted_at_ns                  # when the application first asked
+    int64_t known_at_ns                   # I/O thread: when metadata last spoke of it
+    TopicCounters* counters               # I/O thread; NULL before the first batch is sent
     int32_t is_wanted                     # atomic: part of metadata requests
     int32_t sticky_partition              # relaxed; where keyless records go now
     int64_t sticky_bytes                  # relaxed; bytes since the last switch

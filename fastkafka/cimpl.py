@@ -13,6 +13,7 @@ from fastkafka.types import (
     TIMESTAMP_LOG_APPEND_TIME,
     TIMESTAMP_NOT_AVAILABLE,
     NewTopic,
+    ThrottleEvent,
     TopicPartition,
 )
 
@@ -30,5 +31,6 @@ __all__ = [
     "Message",
     "NewTopic",
     "Producer",
+    "ThrottleEvent",
     "TopicPartition",
 ]

@@ -8,16 +8,17 @@ Next:   fastkafka.control.metadata asks, fastkafka.control.brokers keeps the pla
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastkafka._core.client_core import ClientCore
 from fastkafka.errors import KafkaError
-from fastkafka.types import ClusterMetadata
+from fastkafka.types import ClusterMetadata, ThrottleEvent
 
 if TYPE_CHECKING:
     from fastkafka.control.control_thread import ControlThread
+    from fastkafka.statistics import Statistics, StatisticsReporter, ThrottleReports
 
 C = TypeVar("C", bound="Client")
 
@@ -29,6 +30,8 @@ class Client(ClientCore):
 
     _control: ControlThread
     _error_callback: Callable[[KafkaError], object] | None
+    _statistics: StatisticsReporter
+    _throttle_reports: ThrottleReports
 
     if TYPE_CHECKING:
 
@@ -42,6 +45,49 @@ class Client(ClientCore):
         """Hand an error of the whole client to poll(), which calls error_cb. Control thread."""
         if self._error_callback is not None:
             self.post_event(self._error_callback, error)
+
+    def _on_throttle(self, event: ThrottleEvent) -> None:
+        """Hand a ThrottleEvent to poll(), which calls throttle_cb. Control thread."""
+        self._throttle_reports.tell(self, event)
+
+    def _start_threads(self, settings: Mapping[str, Any], kind: str) -> None:
+        """Start the I/O thread and the control thread: the client works from now on."""
+        # asyncio costs more than the rest of the package: it comes with the first client, and so do
+        # the protocol tables, which both of these use.
+        from fastkafka.control.control_thread import ControlThread
+        from fastkafka.statistics import StatisticsReporter, ThrottleReports
+
+        self._error_callback = settings["error_cb"]
+        self._throttle_reports = ThrottleReports(settings["throttle_cb"])
+        self._statistics = StatisticsReporter(self, settings, kind)
+        self._control = ControlThread(
+            self,
+            settings,
+            on_error=self._on_error,
+            on_throttle=self._on_throttle,
+            name=settings["client.id"],
+        )
+        self._is_closed = False
+        self.start()
+        self._control.start()
+        if self._statistics.is_wanted():
+            self._control.run(self._statistics.keep_telling())
+
+    def statistics(self) -> Statistics:
+        """Return what the client has counted and what waits in it, with librdkafka's names.
+
+        Counters and windows are about the client's whole life; what stats_cb gets has windows of
+        its interval. `docs/statistics.md` explains each key.
+
+        Raises:  ClosedError
+        Thread:  any; waits for a pass of the I/O thread, at most some 10 ms
+        Example: client.statistics()["brokers"]["127.0.0.1:9092/1"]["rtt"]["p99"]
+        """
+        return self._statistics.collect()
+
+    def known_topic_count(self) -> int:
+        """Return how many topics the metadata that this client keeps has."""
+        return len(self._control.metadata.state.topics)
 
     def list_topics(self, topic: str | None = None, timeout: float | None = -1) -> ClusterMetadata:
         """Return the cluster's brokers and topics, or one topic's.

@@ -9,10 +9,11 @@ Next:   fastkafka.control finds offsets and leaders, the core's I/O thread fetch
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastkafka._core.consumer_core import ConsumerCore
+from fastkafka._core.health import consumer_health
 from fastkafka.client import Client
 from fastkafka.config import resolve
 from fastkafka.errors import KafkaError, KafkaException, NotYetImplemented, exception_for
@@ -25,7 +26,7 @@ from fastkafka.types import (
 )
 
 if TYPE_CHECKING:
-    from fastkafka.control.control_thread import ControlThread
+    from fastkafka.statistics import Health
 
 _log = logging.getLogger("fastkafka.consumer")
 
@@ -46,23 +47,21 @@ class Consumer(Client, ConsumerCore):
                 print(message.value())
     """
 
-    __slots__ = ("_control", "_error_callback", "_has_told_of_committed", "_is_closed")
+    __slots__ = (
+        "_control",
+        "_error_callback",
+        "_has_told_of_committed",
+        "_is_closed",
+        "_statistics",
+        "_throttle_reports",
+    )
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
-        # asyncio costs more than the rest of the package: it comes with the first client.
-        from fastkafka.control.control_thread import ControlThread
-
         self._is_closed = True
         settings = resolve("consumer", conf, kwargs)
         self.configure(settings)
-        self._error_callback: Callable[[KafkaError], object] | None = settings["error_cb"]
         self._has_told_of_committed = False
-        self._control: ControlThread = ControlThread(
-            self, settings, on_error=self._on_error, name=settings["client.id"]
-        )
-        self._is_closed = False
-        self.start()
-        self._control.start()
+        self._start_threads(settings, "consumer")
 
     # the assignment
 
@@ -149,6 +148,17 @@ class Consumer(Client, ConsumerCore):
         """Go on with paused partitions where they stopped."""
         for place in map(_checked, partitions):
             self.resume_partition(place.topic, place.partition)
+
+    def health(self) -> Health:
+        """Return what the assigned partition with the most serious reason waits for.
+
+        Raises:  ClosedError
+        Thread:  any; waits for a pass of the I/O thread, at most some 10 ms
+        Example: consumer.health().reason is WaitReason.NO_RECORDS
+        """
+        from fastkafka.statistics.health import health_of
+
+        return health_of(consumer_health(self), self._control.conversations.last_error)
 
     # questions to brokers
 

@@ -8,14 +8,22 @@ Next:   fastkafka.control talks with the brokers, the core's I/O thread carries 
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastkafka._core.bulk_core import BulkCore
+from fastkafka._core.health import producer_health
 from fastkafka.client import Client
 from fastkafka.config import resolve
 from fastkafka.errors import ClosedError
+
+if TYPE_CHECKING:
+    from fastkafka.statistics import Health
+
+# A program that tries again at once shall not ask the I/O thread each time.
+_FULL_WORDS_S = 0.1
 
 
 class Producer(Client, BulkCore):
@@ -30,22 +38,39 @@ class Producer(Client, BulkCore):
             producer.produce("logs", b"line", key=b"host-1")
     """
 
-    __slots__ = ("_control", "_error_callback", "_is_closed")
+    __slots__ = (
+        "_control",
+        "_error_callback",
+        "_full_words",
+        "_is_closed",
+        "_statistics",
+        "_throttle_reports",
+    )
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
-        # asyncio costs more than the rest of the package: it comes with the first client.
-        from fastkafka.control.control_thread import ControlThread
-
         self._is_closed = True
+        self._full_words = (float("-inf"), "")
         settings = resolve("producer", conf, kwargs)
         self.configure_producer(settings)
-        self._error_callback = settings["error_cb"]
-        self._control = ControlThread(
-            self, settings, on_error=self._on_error, name=settings["client.id"]
-        )
-        self._is_closed = False
-        self.start()
-        self._control.start()
+        self._start_threads(settings, "producer")
+
+    def health(self) -> Health:
+        """Return what the oldest record without an outcome waits for.
+
+        Raises:  ClosedError
+        Thread:  any; waits for a pass of the I/O thread, at most some 10 ms
+        Example: str(producer.health()) == "no leader: logs [3] for 12.5 s"
+        """
+        from fastkafka.statistics.health import health_of
+
+        return health_of(producer_health(self), self._control.conversations.last_error)
+
+    def why_full(self) -> str:
+        """Return the words of health() for a BufferFull; asked anew after 100 ms at first."""
+        now_s = time.monotonic()
+        if now_s - self._full_words[0] >= _FULL_WORDS_S:
+            self._full_words = (now_s, f"; {self.health()}")
+        return self._full_words[1]
 
     def close(self, timeout: float = -1) -> bool:
         """Flush, serve the last reports and end the threads. Repeatable.

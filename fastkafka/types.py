@@ -460,3 +460,19 @@ class DescribeClusterResult(_Model):
         self.nodes = nodes
         self.cluster_id = cluster_id
         self.authorized_operations = authorized_operations
+
+
+class ThrottleEvent(_Model):
+    """A broker throttles this client: it is asked nothing for so long (KIP-219)."""
+
+    __slots__ = ("broker_id", "broker_name", "throttle_time")
+
+    def __init__(self, broker_name: str, broker_id: int, throttle_time: float) -> None:
+        self.broker_name = broker_name
+        self.broker_id = broker_id
+        self.throttle_time = throttle_time  # seconds
+
+    def __str__(self) -> str:
+        """Return confluent_kafka's words."""
+        milliseconds = round(self.throttle_time * 1000)
+        return f"{self.broker_name}/{self.broker_id} throttled for {milliseconds} ms"

@@ -128,7 +128,9 @@ def _parse_flags(property: Property, value: object) -> str:
 
 def _parse_callback(property: Property, value: object) -> Any:
     if not callable(value):
-        raise ConfigTypeError(
+        # confluent_kafka says so: a ValueError for this one, a TypeError for the others.
+        family = ConfigError if property.name == "throttle_cb" else ConfigTypeError
+        raise family(
             f"{property.name} requires a callable object: "
             f"expected {property.name} property as a callable function"
         )

@@ -70,10 +70,16 @@ class Brokers:
         place = self._places.get(node_id)
         if place is None:
             return f"broker {node_id}"
+        address = self.address_of(node_id)
+        return f"bootstrap server {address}" if node_id < 0 else f"broker {node_id} ({address})"
+
+    def address_of(self, node_id: int) -> str:
+        """Return "host:port" of a broker, empty when it is not known any more."""
+        place = self._places.get(node_id)
+        if place is None:
+            return ""
         host = f"[{place.host}]" if ":" in place.host else place.host
-        if node_id < 0:
-            return f"bootstrap server {host}:{place.port}"
-        return f"broker {node_id} ({host}:{place.port})"
+        return f"{host}:{place.port}"
 
     def worded(self, node_id: int, text: str) -> str:
         """Return a text of the core, which begins with its own words for a broker, in ours."""

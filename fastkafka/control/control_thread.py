@@ -36,6 +36,7 @@ from fastkafka.control.producer_ids import ProducerIds
 from fastkafka.control.running_tasks import RunningTasks
 from fastkafka.control.worker_pool import WorkerPool
 from fastkafka.errors import ClosedError, KafkaError, StateError
+from fastkafka.types import ThrottleEvent
 
 T = TypeVar("T")
 
@@ -69,7 +70,8 @@ class ControlThread:
 
     Args: core: the client's ClientCore; config: its fastkafka.config.Resolved;
           on_error: takes KafkaErrors of the client as a whole, on this thread; it must not block
-          and must not hold the client; on_event: takes the core's "event" completions
+          and must not hold the client, no more than on_throttle, which takes what brokers said of
+          throttling; on_event: takes the core's "event" completions
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class ControlThread:
         *,
         on_error: Callable[[KafkaError], None] | None = None,
         on_event: Callable[..., None] | None = None,
+        on_throttle: Callable[[ThrottleEvent], None] | None = None,
         name: str = "fastkafka",
         loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
@@ -95,6 +98,7 @@ class ControlThread:
         self.pool = WorkerPool(name)
         self.reports = ErrorReports(_weakly(on_error), time.monotonic, config["logger"])
         self._make_rooms(config)
+        self.conversations.on_throttle = _weakly(on_throttle) or _ignore
         self._handlers: dict[str, Callable[..., None]] = {
             "response": self.conversations.on_response,
             "failed": self.conversations.on_failed,
@@ -106,6 +110,7 @@ class ControlThread:
             "producer_id_wanted": self._on_producer_id_wanted,
             "offset_wanted": self.offsets.want,
             "log": self._on_log,
+            "throttled": self.conversations.on_throttled,
             "event": _weakly(on_event) or _ignore,
         }
         self._thread = threading.Thread(target=self._run, name=f"{name}-control", daemon=True)

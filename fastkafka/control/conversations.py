@@ -30,6 +30,7 @@ from fastkafka.errors import (
     UnsupportedVersion,
     exception_for,
 )
+from fastkafka.types import ThrottleEvent
 
 Versions = dict[int, tuple[int, int]]
 Body = Mapping[str, Any]
@@ -82,6 +83,8 @@ class Conversations:
         self._muted_until: dict[int, float] = {}
         self._tasks = RunningTasks()
         self.last_error: KafkaError | None = None
+        # Set by control_thread.py, for throttle_cb.
+        self.on_throttle: Callable[[ThrottleEvent], None] = lambda event: None
         brokers.on_known = self._knock_if_waited_for
         brokers.on_unresolved = self._on_unresolved
 
@@ -265,6 +268,11 @@ class Conversations:
         if not self.is_up(node_id):
             self._fail_version_waiters(node_id, error)
 
+    def on_throttled(self, node_id: int, throttle_time_ms: int) -> None:
+        """A broker said that it throttles this client (KIP-219)."""
+        name = self._brokers.address_of(node_id)
+        self.on_throttle(ThrottleEvent(name, node_id, throttle_time_ms / 1000))
+
     def fail_all(self, error: KafkaError) -> None:
         """End every conversation: the client closes."""
         waiters: list[asyncio.Future[Any]] = list(self._waiting.values())
@@ -357,6 +365,7 @@ class Conversations:
         if throttle_time_ms > 0:
             pause_s = min(throttle_time_ms / 1000, _THROTTLE_MAX_S)
             self._muted_until[node_id] = asyncio.get_running_loop().time() + pause_s
+            self.on_throttled(node_id, throttle_time_ms)
 
     async def _respect_throttling(self, node_id: int) -> None:
         until = self._muted_until.pop(node_id, None)

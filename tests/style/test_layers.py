@@ -13,14 +13,15 @@ from tests.style.project_files import ROOMS
 LAYERS: dict[str, str] = {
     "leaves": "endian varint layout murmur2 xxhash64 lock atomic clock pin error_codes spare_bytes",
     "bytes": "buffer crc32c compression snappy_block codec_gzip codec_snappy codec_lz4 codec_zstd",
-    "shared state": "topics cluster_view counters log_ring waiter completions",
+    "shared state": "topics cluster_view histogram counters log_ring waiter completions",
     "transport": "event_loop connection tls frame submissions",
     "outbound": "partitioner batch_ledger record_source record_column arrow_import buffer_import"
-    " text_lines record_batch_writer partition_queue accumulator sequences sender delivery"
-    " delivery_ranges produce_request produce_response",
+    " text_lines record_batch_writer partition_queue accumulator sequences sender gathering"
+    " delivery delivery_ranges produce_request produce_response",
     "inbound": "fetch_position fetcher fetch_intake fetch_request fetch_response"
     " record_batch_reader aborted_transactions fetched_records arrow_export",
-    "faces": "message client_core delivery_reports producer_core bulk_core consumer_core",
+    "faces": "message client_core delivery_reports producer_core bulk_core consumer_core inquiry"
+    " statistics health",
 }
 LAYER_OF = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
 HEIGHT = {layer: height for height, layer in enumerate(LAYERS)}
