@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastkafka._core.client_core import ClientCore
 from fastkafka.errors import KafkaError
-from fastkafka.statistics import Statistics, StatisticsReporter, ThrottleReports
 from fastkafka.types import ClusterMetadata, ThrottleEvent
 
 if TYPE_CHECKING:
     from fastkafka.control.control_thread import ControlThread
+    from fastkafka.statistics import Statistics, StatisticsReporter, ThrottleReports
 
 C = TypeVar("C", bound="Client")
 
@@ -52,8 +52,10 @@ class Client(ClientCore):
 
     def _start_threads(self, settings: Mapping[str, Any], kind: str) -> None:
         """Start the I/O thread and the control thread: the client works from now on."""
-        # asyncio costs more than the rest of the package: it comes with the first client.
+        # asyncio costs more than the rest of the package: it comes with the first client, and so do
+        # the protocol tables, which both of these use.
         from fastkafka.control.control_thread import ControlThread
+        from fastkafka.statistics import StatisticsReporter, ThrottleReports
 
         self._error_callback = settings["error_cb"]
         self._throttle_reports = ThrottleReports(settings["throttle_cb"])

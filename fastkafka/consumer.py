@@ -17,7 +17,6 @@ from fastkafka._core.health import consumer_health
 from fastkafka.client import Client
 from fastkafka.config import resolve
 from fastkafka.errors import KafkaError, KafkaException, NotYetImplemented, exception_for
-from fastkafka.statistics.health import Health, health_of
 from fastkafka.types import (
     OFFSET_BEGINNING,
     OFFSET_END,
@@ -28,6 +27,9 @@ from fastkafka.types import (
 
 if TYPE_CHECKING:
     pass
+
+if TYPE_CHECKING:
+    from fastkafka.statistics import Health
 
 _log = logging.getLogger("fastkafka.consumer")
 
@@ -157,6 +159,8 @@ class Consumer(Client, ConsumerCore):
         Thread:  any; waits for a pass of the I/O thread, at most some 10 ms
         Example: consumer.health().reason is WaitReason.NO_RECORDS
         """
+        from fastkafka.statistics.health import health_of
+
         return health_of(consumer_health(self), self._control.conversations.last_error)
 
     # questions to brokers

@@ -11,14 +11,16 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastkafka._core.bulk_core import BulkCore
 from fastkafka._core.health import producer_health
 from fastkafka.client import Client
 from fastkafka.config import resolve
 from fastkafka.errors import ClosedError
-from fastkafka.statistics.health import Health, health_of
+
+if TYPE_CHECKING:
+    from fastkafka.statistics import Health
 
 # A program that tries again at once shall not ask the I/O thread each time.
 _FULL_WORDS_S = 0.1
@@ -59,6 +61,8 @@ class Producer(Client, BulkCore):
         Thread:  any; waits for a pass of the I/O thread, at most some 10 ms
         Example: str(producer.health()) == "no leader: logs [3] for 12.5 s"
         """
+        from fastkafka.statistics.health import health_of
+
         return health_of(producer_health(self), self._control.conversations.last_error)
 
     def why_full(self) -> str:
