@@ -26,9 +26,6 @@ from fastkafka.types import (
 )
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from fastkafka.statistics import Health
 
 _log = logging.getLogger("fastkafka.consumer")
