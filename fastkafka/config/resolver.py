@@ -6,15 +6,9 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fastkafka.config.foreign_names import REFUSED, TRANSLATED
 from fastkafka.config.property import Property
-from fastkafka.config.tables import (
-    CANONICAL,
-    PROPERTIES,
-    REFUSED,
-    SCALED,
-    nearest,
-    properties_of,
-)
+from fastkafka.config.tables import CANONICAL, PROPERTIES, nearest, properties_of
 from fastkafka.errors import ConfigError, ConfigTypeError
 
 _log = logging.getLogger("fastkafka.config")
@@ -79,7 +73,8 @@ def resolve(role: str, conf: Mapping[str, Any] | None, kwargs: Mapping[str, Any]
             values[name] = property.parse(value)
             explicit.add(name)
             if not property.in_force:
-                _warn_once(name, f'Configuration property "{name}" is not in force yet')
+                text = f'Configuration property "{name}" has no effect: {property.why_not}'
+                _warn_once(name, text)
     _check_security(values)
     _check_backoffs(values)
     if role == "producer":
@@ -119,7 +114,7 @@ def _dotted(name: str) -> str:
     if name in CANONICAL:
         return name
     dotted = name.replace("_", ".")
-    known = dotted in CANONICAL or dotted in SCALED or dotted == _TOPIC_CONFIG
+    known = dotted in CANONICAL or dotted in TRANSLATED or dotted == _TOPIC_CONFIG
     return dotted if known else name
 
 
@@ -128,16 +123,10 @@ def _canonical(name: object, value: Any) -> tuple[str, Any]:
         raise ConfigTypeError(f"names of properties are str, not {type(name).__name__}")
     if name in CANONICAL:
         return CANONICAL[name], value
-    if name in SCALED:
-        target, divisor = SCALED[name]
-        if value is None:
-            return target, None
-        try:
-            return target, -(-int(str(value)) // divisor)
-        except ValueError:
-            raise ConfigError(
-                f'Configuration property "{name}" takes a whole number, not "{value}"'
-            ) from None
+    translation = TRANSLATED.get(name)
+    if translation is not None:
+        given = None if value is None else translation.convert(name, str(value))
+        return translation.target, given
     hint = REFUSED.get(name)
     if hint is None:
         near = nearest(name)
@@ -180,11 +169,19 @@ def _settle_producer(values: dict[str, Any], explicit: set[str]) -> None:
             hint="Idempotence, which keeps records once and in order, is on without it.",
         )
     _settle_idempotence(values, explicit)
+    _settle_compression_level(values, explicit)
     delivery_ms = values["delivery.timeout.ms"]
     if delivery_ms and values["linger.ms"] >= delivery_ms:
         if "linger.ms" in explicit:
             raise ConfigError("`delivery.timeout.ms` must be greater than `linger.ms`")
         values["linger.ms"] = delivery_ms / 2
+
+
+def _settle_compression_level(values: dict[str, Any], explicit: set[str]) -> None:
+    """Let the Java client's level of the codec in use count, unless compression.level is given."""
+    of_codec = f"compression.{values['compression.type']}.level"
+    if of_codec in explicit and "compression.level" not in explicit:
+        values["compression.level"] = values[of_codec]
 
 
 def _settle_idempotence(values: dict[str, Any], explicit: set[str]) -> None:

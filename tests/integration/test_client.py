@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fastkafka import Consumer, Producer
+from fastkafka import Consumer, KafkaError, Producer
 from fastkafka.broker import EmbeddedBroker
 from fastkafka.errors import ClosedError, ConfigError, KafkaException
 
@@ -75,3 +75,28 @@ def test_what_is_not_a_server_is_named(
             client.add_brokers(["host:1"])  # type: ignore[arg-type]
     with pytest.raises(ClosedError):
         client.add_brokers("host:1")
+
+
+def test_topics_of_the_blacklist_do_not_exist_for_the_client(broker: EmbeddedBroker) -> None:
+    with Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
+        producer.produce("hidden.there", b"v")
+        producer.produce("shown", b"v")
+    outcomes: dict[str, KafkaError | None] = {}
+    conf = {
+        "bootstrap.servers": broker.bootstrap_servers,
+        "topic.blacklist": "^hidden",
+        "topic.metadata.propagation.max.ms": 0,
+    }
+    with Producer(conf) as producer:
+        assert not any(
+            name.startswith("hidden") for name in producer.list_topics(timeout=30).topics
+        )
+        for topic in ("hidden.there", "hidden.new", "shown"):
+            producer.produce(
+                topic, b"v", on_delivery=lambda error, msg: outcomes.update({msg.topic(): error})
+            )
+        assert producer.flush(30) == 0
+    unknown = KafkaError.UNKNOWN_TOPIC_OR_PART
+    assert outcomes == {"hidden.there": unknown, "hidden.new": unknown, "shown": None}
+    with Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
+        assert "hidden.new" not in producer.list_topics(timeout=30).topics
