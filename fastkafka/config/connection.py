@@ -128,11 +128,13 @@ PROPERTIES: tuple[Property, ...] = (
     Property("oauth_cb", "callback", None,
              "Called for a token of SASL/OAUTHBEARER.", why_not="SASL is not yet in this release"),
     Property("logger", "logger", None,
-             "Where log lines go, instead of the logger `fastkafka`."),
+             "Where log lines go, instead of the logger `fastkafka`: its log(level, format, "
+             "facility, client, text) is called by the control thread."),
     # logging and statistics
     Property("debug", "flags", "",
-             "Contexts to log in detail, separated by commas.",
-             choices=_DEBUG_CONTEXTS, why_not="lines of level 7 come with log_level"),
+             "Contexts to log in detail, separated by commas: broker, metadata and eos have lines "
+             "of their own. It raises log_level to 7 unless that is given.",
+             choices=_DEBUG_CONTEXTS),
     Property("log_level", "int", 6, "Syslog level up to which lines are logged.",
              minimum=0, maximum=7),
     Property("log.queue", "bool", False, "Hand log lines out in poll().",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -100,3 +101,46 @@ def test_topics_of_the_blacklist_do_not_exist_for_the_client(broker: EmbeddedBro
     assert outcomes == {"hidden.there": unknown, "hidden.new": unknown, "shown": None}
     with Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
         assert "hidden.new" not in producer.list_topics(timeout=30).topics
+
+
+class Lines:
+    """A logger that is none of Python's; it keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, str]] = []
+
+    def log(self, level: int, form: str, *args: object) -> None:
+        self.told.append((level, form % args))
+
+
+def test_what_a_client_logs_goes_to_its_logger(
+    make_client: type[Client], dead_server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = Lines()
+    conf = {"bootstrap.servers": dead_server, "group.id": "g", "client.id": "mine"}
+    with make_client(conf, logger=logger) as client:
+        with pytest.raises(KafkaException):
+            client.list_topics(timeout=0.5)
+    assert any("refused" in text and "[mine#" in text for _, text in logger.told)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("credentials", [(None, "p"), ("u", None), (b"u", "p"), ("u", 5)])
+def test_credentials_are_text(
+    make_client: type[Client], broker: EmbeddedBroker, credentials: tuple[Any, Any]
+) -> None:
+    with make_client({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"}) as client:
+        with pytest.raises(TypeError, match="must be str"):
+            client.set_sasl_credentials(*credentials)
+
+
+def test_credentials_of_a_client_without_sasl_are_refused_and_not_shown(
+    make_client: type[Client], broker: EmbeddedBroker
+) -> None:
+    with make_client({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"}) as client:
+        with pytest.raises(KafkaException, match="not configured for SASL") as caught:
+            client.set_sasl_credentials("user", "secret")
+    assert caught.value.args[0].code() == KafkaError._NOT_CONFIGURED
+    assert "secret" not in str(caught.value)
+    with pytest.raises(ClosedError):
+        client.set_sasl_credentials("user", "secret")

@@ -280,6 +280,18 @@ def test_logger_must_log():
         producer({"logger": "mine"})
 
 
+def test_warnings_go_to_the_logger_that_is_given(caplog):
+    class Lines:
+        told = []
+
+        def log(self, level, form, *args):
+            self.told.append((level, form % args))
+
+    producer({"socket.max.fails": 3, "group.id": "g", "acks": 1, "logger": Lines()})
+    assert [level for level, _ in Lines.told] == [logging.WARNING] * 3
+    assert warnings_of(caplog) == []
+
+
 def test_delivery_report_only_error_takes_a_real_bool():
     assert producer({"delivery.report.only.error": True})["delivery.report.only.error"] is True
     with pytest.raises(TypeError):
