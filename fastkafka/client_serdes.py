@@ -10,10 +10,22 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastkafka.client import Client
 from fastkafka.errors import ClosedError, ConfigError, ConfigTypeError
+
+if TYPE_CHECKING:
+    # Any when nobody says what keys and values are: only type checkers know that before 3.13.
+    from typing_extensions import TypeVar
+
+    K = TypeVar("K", default=Any)
+    V = TypeVar("V", default=Any)
+else:
+    from typing import TypeVar
+
+    K = TypeVar("K")
+    V = TypeVar("V")
 
 _CLUSTER_ID_TIMEOUT_S = 60.0
 
@@ -82,7 +94,7 @@ class ClientSerdes:
                 take(resolver)
 
     def close(self) -> None:
-        """Close what builders made, all of it, then raise what the first of them raised."""
+        """Close all that builders made, then raise what went wrong with one of them."""
         self._owned.close()
 
 

@@ -5,24 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic
 
-from fastkafka.client_serdes import ClientSerdes
+from fastkafka.client_serdes import ClientSerdes, K, V
 from fastkafka.consumer import Consumer
 from fastkafka.error import ConsumeError, KeyDeserializationError, ValueDeserializationError
 from fastkafka.serialization import MessageField, SerializationContext
 
 if TYPE_CHECKING:
-    # Without parameters the types are Any. Only type checkers know defaults before Python 3.13.
-    from typing_extensions import TypeVar
-
     from fastkafka._core.message import Message
-
-    K = TypeVar("K", default=Any)
-    V = TypeVar("V", default=Any)
-else:
-    from typing import TypeVar
-
-    K = TypeVar("K")
-    V = TypeVar("V")
 
 __all__ = ["DeserializingConsumer"]
 

@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic
 
-from fastkafka.client_serdes import ClientSerdes
+from fastkafka.client_serdes import ClientSerdes, K, V
 from fastkafka.error import KeySerializationError, ValueSerializationError
 from fastkafka.errors import KafkaError
 from fastkafka.producer import Producer
 from fastkafka.serialization import MessageField, SerializationContext
 
 if TYPE_CHECKING:
-    # Without parameters the types are Any. Only type checkers know defaults before Python 3.13.
-    from typing_extensions import TypeVar
-
     from fastkafka._core.message import Message
-
-    K = TypeVar("K", default=Any)
-    V = TypeVar("V", default=Any)
-else:
-    from typing import TypeVar
-
-    K = TypeVar("K")
-    V = TypeVar("V")
 
 __all__ = ["SerializingProducer"]
 
@@ -33,7 +22,8 @@ class SerializingProducer(Producer, Generic[K, V]):
 
     Args:    conf: as a Producer has it, and key.serializer, value.serializer (callables), or
              key.serializer.builder, value.serializer.builder; without one, bytes and str pass.
-             What a builder made is closed with the producer
+             What a builder made is closed with the producer. produce_many() and produce_batch()
+             take bytes and str, as a Producer's
     Raises:  as Producer
     Example:
         from fastkafka.serialization import StringSerializer

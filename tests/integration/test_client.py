@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -101,6 +102,39 @@ def test_topics_of_the_blacklist_do_not_exist_for_the_client(broker: EmbeddedBro
     assert outcomes == {"hidden.there": unknown, "hidden.new": unknown, "shown": None}
     with Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
         assert "hidden.new" not in producer.list_topics(timeout=30).topics
+
+
+def sockets_to(port: int) -> Iterator[socket.socket]:
+    """Yield this process's own connections to a port of this machine."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            with socket.socket(fileno=os.dup(int(name))) as found:
+                if found.getpeername()[1] == port:
+                    yield found
+        except (OSError, IndexError):
+            continue  # no socket, or one without a peer
+
+
+@pytest.mark.parametrize(
+    ("conf", "level", "option", "expected"),
+    [
+        ({}, socket.IPPROTO_TCP, socket.TCP_NODELAY, {1}),
+        ({"socket.nagle.disable": False}, socket.IPPROTO_TCP, socket.TCP_NODELAY, {0}),
+        ({}, socket.SOL_SOCKET, socket.SO_KEEPALIVE, {0}),
+        ({"socket.keepalive.enable": True}, socket.SOL_SOCKET, socket.SO_KEEPALIVE, {1}),
+        # Linux doubles what is asked for, to count its own book-keeping.
+        ({"socket.send.buffer.bytes": 65536}, socket.SOL_SOCKET, socket.SO_SNDBUF, {131072}),
+        ({"receive.buffer.bytes": 65536}, socket.SOL_SOCKET, socket.SO_RCVBUF, {131072}),
+    ],
+)
+def test_sockets_have_the_options_that_were_asked_for(
+    conf: dict[str, Any], level: int, option: int, expected: set[int], broker: EmbeddedBroker
+) -> None:
+    port = int(broker.bootstrap_servers.rpartition(":")[2])
+    with Producer({"bootstrap.servers": broker.bootstrap_servers, **conf}) as producer:
+        producer.produce("options", b"v")
+        assert producer.flush(30) == 0
+        assert {found.getsockopt(level, option) for found in sockets_to(port)} == expected
 
 
 class Lines:
