@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -107,12 +109,12 @@ def test_topics_of_the_blacklist_do_not_exist_for_the_client(broker: EmbeddedBro
 def sockets_to(port: int) -> Iterator[socket.socket]:
     """Yield this process's own connections to a port of this machine."""
     for name in os.listdir("/proc/self/fd"):
-        try:
-            with socket.socket(fileno=os.dup(int(name))) as found:
-                if found.getpeername()[1] == port:
-                    yield found
-        except (OSError, IndexError):
-            continue  # no socket, or one without a peer
+        with suppress(OSError):  # the descriptor of the listing itself, and sockets without a peer
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                with socket.socket(fileno=os.dup(int(name))) as found:
+                    peer = found.getpeername()
+                    if found.family == socket.AF_INET and peer[1] == port:
+                        yield found
 
 
 @pytest.mark.parametrize(
