@@ -51,10 +51,12 @@ format: $(STAMP) ## rewrite Python files the way `make lint` wants them
 types: $(STAMP)  ## mypy --strict on fastkafka, tools and benchmarks
 	@$(PY) -m mypy
 
-gen: $(STAMP)    ## write fastkafka/protocol/messages/ from Kafka's own message definitions
+gen: $(STAMP)    ## write fastkafka/protocol/messages/ from Kafka's own definitions, and docs/configuration.md
 	@$(PY) tools/generate_messages.py
+	@PYTHONPATH=. $(PY) tools/generate_configuration.py
 
-gen-check: $(STAMP) ## fail when the message tables differ from what `make gen` would write
+gen-check: $(STAMP) ## fail when what `make gen` writes differs from what is there
+	@PYTHONPATH=. $(PY) tools/generate_configuration.py --check
 	@$(PY) tools/generate_messages.py --check
 
 interop: build   ## tests against real Apache Kafka and foreign clients (Java 17, Maven, kcat)

@@ -293,6 +293,14 @@ cdef class Message:
             _keep(&parts.value, _bytes_or_none(view.value, view.value_bytes))
         return <object>parts.value
 
+    def deserialized_key(self):
+        """Return key(); its type is known to type checkers: Message[key type, value type]."""
+        return self.key()
+
+    def deserialized_value(self):
+        """Return value(); its type is known to type checkers."""
+        return self.value()
+
     def headers(self):
         """Return [(name, value or None), ...] in the record's order, or None when it has no headers."""
         cdef MessageParts* parts

@@ -23,7 +23,10 @@ from fastkafka.types import (
     TIMESTAMP_CREATE_TIME,
     TIMESTAMP_LOG_APPEND_TIME,
     TIMESTAMP_NOT_AVAILABLE,
+    ConsumerGroupState,
+    ConsumerGroupType,
     DeliveryRange,
+    ElectionType,
     IsolationLevel,
     Node,
     Outcome,
@@ -33,15 +36,17 @@ from fastkafka.types import (
     TopicPartitionInfo,
     Uuid,
 )
+from fastkafka.versions import __version__, libversion, version
 
 if TYPE_CHECKING:
     from fastkafka._core.buffer_import import Slices
     from fastkafka._core.message import Message
     from fastkafka._core.text_lines import TextLines
     from fastkafka.consumer import Consumer
+    from fastkafka.deserializing_consumer import DeserializingConsumer
+    from fastkafka.partitioners import consistent, fnv1a, murmur2
     from fastkafka.producer import Producer
-
-__version__ = "0.1.0"
+    from fastkafka.serializing_producer import SerializingProducer
 
 __all__ = [
     "OFFSET_BEGINNING",
@@ -52,7 +57,11 @@ __all__ = [
     "TIMESTAMP_LOG_APPEND_TIME",
     "TIMESTAMP_NOT_AVAILABLE",
     "Consumer",
+    "ConsumerGroupState",
+    "ConsumerGroupType",
     "DeliveryRange",
+    "DeserializingConsumer",
+    "ElectionType",
     "IsolationLevel",
     "KafkaError",
     "KafkaException",
@@ -60,6 +69,7 @@ __all__ = [
     "Node",
     "Outcome",
     "Producer",
+    "SerializingProducer",
     "Slices",
     "TextLines",
     "ThrottleEvent",
@@ -67,19 +77,30 @@ __all__ = [
     "TopicPartition",
     "TopicPartitionInfo",
     "Uuid",
+    "__version__",
+    "consistent",
+    "fnv1a",
+    "libversion",
+    "murmur2",
+    "version",
 ]
 
 _ROOM_OF = {
     "Consumer": "fastkafka.consumer",
+    "DeserializingConsumer": "fastkafka.deserializing_consumer",
     "Message": "fastkafka._core.message",
     "Producer": "fastkafka.producer",
+    "SerializingProducer": "fastkafka.serializing_producer",
     "Slices": "fastkafka._core.buffer_import",
     "TextLines": "fastkafka._core.text_lines",
+    "consistent": "fastkafka.partitioners",
+    "fnv1a": "fastkafka.partitioners",
+    "murmur2": "fastkafka.partitioners",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import a client when it is first asked for (PEP 562)."""
+    """Import what needs the core when it is first asked for (PEP 562)."""
     room = _ROOM_OF.get(name)
     if room is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,12 +8,13 @@ Next:   fastkafka.control.metadata asks, fastkafka.control.brokers keeps the pla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastkafka._core.client_core import ClientCore
-from fastkafka.errors import KafkaError
+from fastkafka.config import Resolved
+from fastkafka.errors import KafkaError, StateError
 from fastkafka.types import ClusterMetadata, ThrottleEvent
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Client(ClientCore):
         """Hand a ThrottleEvent to poll(), which calls throttle_cb. Control thread."""
         self._throttle_reports.tell(self, event)
 
-    def _start_threads(self, settings: Mapping[str, Any], kind: str) -> None:
+    def _start_threads(self, settings: Resolved, kind: str) -> None:
         """Start the I/O thread and the control thread: the client works from now on."""
         # asyncio costs more than the rest of the package: it comes with the first client, and so do
         # the protocol tables, which both of these use.
@@ -59,7 +60,6 @@ class Client(ClientCore):
 
         self._error_callback = settings["error_cb"]
         self._throttle_reports = ThrottleReports(settings["throttle_cb"])
-        self._statistics = StatisticsReporter(self, settings, kind)
         self._control = ControlThread(
             self,
             settings,
@@ -67,6 +67,7 @@ class Client(ClientCore):
             on_throttle=self._on_throttle,
             name=settings["client.id"],
         )
+        self._statistics = StatisticsReporter(self, settings, kind, self._control.log.name)
         self._is_closed = False
         self.start()
         self._control.start()
@@ -118,6 +119,24 @@ class Client(ClientCore):
         if not isinstance(servers, str):
             raise TypeError(f"servers must be str, not {type(servers).__name__}")
         return self._control.call(self._control.add_bootstrap(servers))
+
+    def set_sasl_credentials(self, username: str, password: str) -> None:
+        """Give the name and password of the next connections' authentication.
+
+        Raises: TypeError for what is no str; StateError (_NOT_CONFIGURED) when this client does not
+                authenticate by SASL, as none does in this release
+        """
+        self.raise_if_closed()
+        for name, value in (("username", username), ("password", password)):
+            if not isinstance(value, str):
+                raise TypeError(f"{name} must be str, not {type(value).__name__}")
+        raise StateError(
+            KafkaError(
+                KafkaError._NOT_CONFIGURED,
+                "set_sasl_credentials: this client is not configured for SASL "
+                "(security.protocol is plaintext)",
+            )
+        )
 
     def __enter__(self: C) -> C:
         """Return the client; leaving the block closes it."""

@@ -8,7 +8,6 @@ Next:   fastkafka.control finds offsets and leaders, the core's I/O thread fetch
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +15,7 @@ from fastkafka._core.consumer_core import ConsumerCore
 from fastkafka._core.health import consumer_health
 from fastkafka.client import Client
 from fastkafka.config import resolve
+from fastkafka.control.client_log import SYSLOG_INFO
 from fastkafka.errors import KafkaError, KafkaException, NotYetImplemented, exception_for
 from fastkafka.types import (
     OFFSET_BEGINNING,
@@ -27,8 +27,6 @@ from fastkafka.types import (
 
 if TYPE_CHECKING:
     from fastkafka.statistics import Health
-
-_log = logging.getLogger("fastkafka.consumer")
 
 _GROUPS_LATER = "groups come in a later release: use assign() and keep offsets yourself"
 
@@ -110,9 +108,11 @@ class Consumer(Client, ConsumerCore):
     def _begin(self, place: TopicPartition) -> None:
         if place.offset in (OFFSET_STORED, OFFSET_INVALID) and not self._has_told_of_committed:
             self._has_told_of_committed = True
-            _log.info(
+            self._control.log.tell(
+                SYSLOG_INFO,
+                "assign",
                 "assign() without an offset starts at auto.offset.reset: committed offsets are not "
-                "consulted yet"
+                "consulted yet",
             )
         epoch = -1 if place.leader_epoch is None else place.leader_epoch
         self.assign_partition(place.topic, place.partition, place.offset, epoch)

@@ -60,6 +60,32 @@ class IsolationLevel(Enum):
     READ_COMMITTED = 1
 
 
+class ElectionType(Enum):
+    """Whom an election of leaders may choose: the preferred replica, or any that lives."""
+
+    PREFERRED = 0
+    UNCLEAN = 1
+
+
+class ConsumerGroupState(Enum):
+    """Where a consumer group stands."""
+
+    UNKNOWN = 0
+    PREPARING_REBALANCING = 1
+    COMPLETING_REBALANCING = 2
+    STABLE = 3
+    DEAD = 4
+    EMPTY = 5
+
+
+class ConsumerGroupType(Enum):
+    """Which protocol a consumer group speaks; CONSUMER is that of KIP-848."""
+
+    UNKNOWN = 0
+    CONSUMER = 1
+    CLASSIC = 2
+
+
 class AclOperation(Enum):
     """What a principal may do to a resource; values are the wire's, which are the public ones."""
 

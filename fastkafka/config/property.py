@@ -18,8 +18,8 @@ class Property(NamedTuple):
     """One row of the property tables.
 
     `kind` names the parser. `choices` maps what users write to what the rooms read. `aliases` are
-    other names of the same property in the same unit. A property that is not `in_force` is
-    accepted and checked but has no effect yet.
+    other names of the same property in the same unit. `why_not` says why a property that is
+    accepted and checked has no effect; it is empty for those in force.
     """
 
     name: str
@@ -31,8 +31,13 @@ class Property(NamedTuple):
     minimum: float | None = None
     maximum: float | None = None
     choices: dict[str, Any] = {}
-    in_force: bool = True
     secret: bool = False
+    why_not: str = ""
+
+    @property
+    def in_force(self) -> bool:
+        """True when setting it does something."""
+        return not self.why_not
 
     def parse(self, value: object) -> Any:
         """Return `value` as this property's type, or raise ConfigError."""

@@ -6,15 +6,9 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fastkafka.config.foreign_names import REFUSED, TRANSLATED
 from fastkafka.config.property import Property
-from fastkafka.config.tables import (
-    CANONICAL,
-    PROPERTIES,
-    REFUSED,
-    SCALED,
-    nearest,
-    properties_of,
-)
+from fastkafka.config.tables import CANONICAL, PROPERTIES, nearest, properties_of
 from fastkafka.errors import ConfigError, ConfigTypeError
 
 _log = logging.getLogger("fastkafka.config")
@@ -67,10 +61,11 @@ def resolve(role: str, conf: Mapping[str, Any] | None, kwargs: Mapping[str, Any]
     table = properties_of(role)
     values = {property.name: property.default for property in table.values()}
     explicit: set[str] = set()
+    log = _log if given.get("logger") is None else table["logger"].parse(given["logger"])
     for name, value in given.items():
         property = table.get(name)
         if property is None:
-            _check_other_role(role, name, value)
+            _check_other_role(role, name, value, log)
         elif value is None:
             # None gives a property its default again, whatever an alias said before.
             values[name] = property.default
@@ -79,11 +74,13 @@ def resolve(role: str, conf: Mapping[str, Any] | None, kwargs: Mapping[str, Any]
             values[name] = property.parse(value)
             explicit.add(name)
             if not property.in_force:
-                _warn_once(name, f'Configuration property "{name}" is not in force yet')
+                text = f'Configuration property "{name}" has no effect: {property.why_not}'
+                _warn_once(log, name, text)
     _check_security(values)
     _check_backoffs(values)
+    _settle_log_level(values, explicit)
     if role == "producer":
-        _settle_producer(values, explicit)
+        _settle_producer(values, explicit, log)
     elif role == "consumer":
         _settle_consumer(values, explicit)
     return Resolved(role, values, frozenset(explicit))
@@ -119,7 +116,7 @@ def _dotted(name: str) -> str:
     if name in CANONICAL:
         return name
     dotted = name.replace("_", ".")
-    known = dotted in CANONICAL or dotted in SCALED or dotted == _TOPIC_CONFIG
+    known = dotted in CANONICAL or dotted in TRANSLATED or dotted == _TOPIC_CONFIG
     return dotted if known else name
 
 
@@ -128,16 +125,10 @@ def _canonical(name: object, value: Any) -> tuple[str, Any]:
         raise ConfigTypeError(f"names of properties are str, not {type(name).__name__}")
     if name in CANONICAL:
         return CANONICAL[name], value
-    if name in SCALED:
-        target, divisor = SCALED[name]
-        if value is None:
-            return target, None
-        try:
-            return target, -(-int(str(value)) // divisor)
-        except ValueError:
-            raise ConfigError(
-                f'Configuration property "{name}" takes a whole number, not "{value}"'
-            ) from None
+    translation = TRANSLATED.get(name)
+    if translation is not None:
+        given = None if value is None else translation.convert(name, str(value))
+        return translation.target, given
     hint = REFUSED.get(name)
     if hint is None:
         near = nearest(name)
@@ -145,12 +136,13 @@ def _canonical(name: object, value: Any) -> tuple[str, Any]:
     raise ConfigError(f'No such configuration property: "{name}"', hint=hint)
 
 
-def _check_other_role(role: str, name: str, value: object) -> None:
+def _check_other_role(role: str, name: str, value: object, log: logging.Logger) -> None:
     """Check a property that clients of this role do not use, and say that it has no effect."""
     property = next(row for row in PROPERTIES if row.name == name)
     if value is not None:
         property.parse(value)
     _warn_once(
+        log,
         f"{role} {name}",
         f'Configuration property "{name}" is one of the {property.used_by[0]}: '
         f"it has no effect on a client of role {role}",
@@ -173,13 +165,20 @@ def _check_backoffs(values: dict[str, Any]) -> None:
             raise ConfigError(f"`{name}.max.ms` must be >= `{name}.ms`")
 
 
-def _settle_producer(values: dict[str, Any], explicit: set[str]) -> None:
+def _settle_log_level(values: dict[str, Any], explicit: set[str]) -> None:
+    """Let debug, which asks for lines of the last level, show them."""
+    if values["debug"] and "log_level" not in explicit:
+        values["log_level"] = describe("log_level").maximum
+
+
+def _settle_producer(values: dict[str, Any], explicit: set[str], log: logging.Logger) -> None:
     if values["transactional.id"]:
         raise ConfigError(
             'Configuration property "transactional.id": transactions are not yet in this release',
             hint="Idempotence, which keeps records once and in order, is on without it.",
         )
-    _settle_idempotence(values, explicit)
+    _settle_idempotence(values, explicit, log)
+    _settle_compression_level(values, explicit)
     delivery_ms = values["delivery.timeout.ms"]
     if delivery_ms and values["linger.ms"] >= delivery_ms:
         if "linger.ms" in explicit:
@@ -187,7 +186,14 @@ def _settle_producer(values: dict[str, Any], explicit: set[str]) -> None:
         values["linger.ms"] = delivery_ms / 2
 
 
-def _settle_idempotence(values: dict[str, Any], explicit: set[str]) -> None:
+def _settle_compression_level(values: dict[str, Any], explicit: set[str]) -> None:
+    """Let the Java client's level of the codec in use count, unless compression.level is given."""
+    of_codec = f"compression.{values['compression.type']}.level"
+    if of_codec in explicit and "compression.level" not in explicit:
+        values["compression.level"] = values[of_codec]
+
+
+def _settle_idempotence(values: dict[str, Any], explicit: set[str], log: logging.Logger) -> None:
     """Turn idempotence off when the user asked for what it cannot keep, or raise."""
     in_the_way = []
     if values["acks"] != -1:
@@ -205,7 +211,8 @@ def _settle_idempotence(values: dict[str, Any], explicit: set[str]) -> None:
             hint="Change it, or set enable.idempotence to false.",
         )
     values["enable.idempotence"] = False
-    _log.warning(
+    log.log(
+        logging.WARNING,
         "Idempotence is off, because %s with it: records may be written twice or out of order "
         "when a request is repeated. Set enable.idempotence to false to accept this, or remove "
         "the setting.",
@@ -238,10 +245,10 @@ def _settle_consumer(values: dict[str, Any], explicit: set[str]) -> None:
         )
 
 
-def _warn_once(key: str, text: str) -> None:
+def _warn_once(log: logging.Logger, key: str, text: str) -> None:
     if key not in _warned:
         _warned.add(key)
-        _log.warning("%s", text)
+        log.log(logging.WARNING, "%s", text)
 
 
 def describe(name: str) -> Property:

@@ -26,8 +26,8 @@ def _later(
         choices=choose(*choices),
         minimum=minimum,
         maximum=maximum,
-        in_force=False,
         secret=secret,
+        why_not="TLS and SASL are not yet in this release",
     )
 
 

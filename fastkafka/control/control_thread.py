@@ -18,13 +18,15 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Mapping, Sized
+from collections.abc import Callable, Coroutine, Sized
 from concurrent.futures import Future
 from types import ModuleType
 from typing import Any, TypeVar
 
+from fastkafka.config import Resolved
 from fastkafka.control.backoff import Backoff
 from fastkafka.control.brokers import Brokers
+from fastkafka.control.client_log import SYSLOG_DEBUG, SYSLOG_WARNING, ClientLog
 from fastkafka.control.conversations import Conversations
 from fastkafka.control.core_face import CoreFace, CoreReference
 from fastkafka.control.error_reports import ErrorReports
@@ -41,17 +43,6 @@ from fastkafka.types import ThrottleEvent
 T = TypeVar("T")
 
 _log = logging.getLogger("fastkafka.control")
-_core_log = logging.getLogger("fastkafka.core")
-_LEVEL_OF_SYSLOG = (
-    logging.CRITICAL,
-    logging.CRITICAL,
-    logging.CRITICAL,
-    logging.ERROR,
-    logging.WARNING,
-    logging.INFO,
-    logging.INFO,
-    logging.DEBUG,
-)
 
 # All clients of a process together have so long to stop when it exits.
 _EXIT_TIMEOUT_S = 1.0
@@ -77,7 +68,7 @@ class ControlThread:
     def __init__(
         self,
         core: CoreFace,
-        config: Mapping[str, Any],
+        config: Resolved,
         *,
         on_error: Callable[[KafkaError], None] | None = None,
         on_event: Callable[..., None] | None = None,
@@ -93,10 +84,10 @@ class ControlThread:
         self._lock = threading.Lock()  # guards _is_stopping
         self._loop = loop_factory()
         self._tasks = RunningTasks()
-        self._logger: logging.Logger = config["logger"] or _core_log
+        self.log = ClientLog(config)
         self.core = CoreReference(core)
         self.pool = WorkerPool(name)
-        self.reports = ErrorReports(_weakly(on_error), time.monotonic, config["logger"])
+        self.reports = ErrorReports(_weakly(on_error), time.monotonic, self.log)
         self._make_rooms(config)
         self.conversations.on_throttle = _weakly(on_throttle) or _ignore
         self._handlers: dict[str, Callable[..., None]] = {
@@ -115,7 +106,7 @@ class ControlThread:
         }
         self._thread = threading.Thread(target=self._run, name=f"{name}-control", daemon=True)
 
-    def _make_rooms(self, config: Mapping[str, Any]) -> None:
+    def _make_rooms(self, config: Resolved) -> None:
         core, reports = self.core, self.reports
         names = Names(
             self.pool,
@@ -142,7 +133,7 @@ class ControlThread:
         )
         self.metadata = Metadata(core, self.conversations, self.brokers, reports, config)
         self.producer_ids = ProducerIds(core, self.metadata, reports, backoff=retry)
-        self.offsets = Offsets(core, self.conversations, self.metadata, config)
+        self.offsets = Offsets(core, self.conversations, self.metadata, self.log, config)
 
     def add_bootstrap(self, servers: str) -> Coroutine[Any, Any, int]:
         """Return the coroutine that adds bootstrap servers; see Brokers.add_bootstrap.
@@ -184,7 +175,8 @@ class ControlThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout_s)
         if self._thread.is_alive():
-            _log.warning("%s has not ended within %g s", self._thread.name, timeout_s)
+            text = f"{self._thread.name} has not ended within {timeout_s:g} s"
+            self.log.tell(SYSLOG_WARNING, "control", text)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the control thread. Its Future must not be given to the user."""
@@ -303,8 +295,8 @@ class ControlThread:
                 self._handlers[kind](*values)
             except ClosedError:
                 return
-            except Exception:
-                _log.exception("completion %s %r", kind, values)
+            except Exception as exception:
+                self.log.failure("control", f"completion {kind} {values!r}", exception)
 
     def _on_disconnected(
         self, connection_id: int, node_id: int, role: int, error_code: int, text: str
@@ -319,14 +311,17 @@ class ControlThread:
             self.metadata.refresh_soon()
 
     def _on_log(self, level: int, text: str) -> None:
-        self._logger.log(_LEVEL_OF_SYSLOG[min(max(level, 0), 7)], "%s", text)
+        if level == SYSLOG_DEBUG:
+            self.log.debug("broker", "core", text)
+        else:
+            self.log.tell(level, "core", text)
 
     def _on_metadata_wanted(self, reason: str) -> None:
-        _log.debug("metadata wanted: %s", reason)
+        self.log.debug("metadata", "metadata", f"metadata wanted: {reason}")
         self.metadata.refresh_soon()
 
     def _on_producer_id_wanted(self, reason: str) -> None:
-        _log.debug("producer id wanted: %s", reason)
+        self.log.debug("eos", "producer_ids", f"producer id wanted: {reason}")
         self.producer_ids.want()
 
 
@@ -376,7 +371,8 @@ def _stop_at_exit() -> None:
         if core is not None:
             core.stop()
         if unsent:
-            _log.warning("%d records were not sent when the program ended: flush() first", unsent)
+            text = f"{unsent} records were not sent when the program ended: flush() first"
+            control.log.tell(SYSLOG_WARNING, "control", text)
 
 
 os.register_at_fork(after_in_child=_mark_forked)

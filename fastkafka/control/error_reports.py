@@ -6,12 +6,10 @@ is told once per interval.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
+from fastkafka.control.client_log import SYSLOG_ERROR, SYSLOG_WARNING, ClientLog
 from fastkafka.errors import KafkaError
-
-_log = logging.getLogger("fastkafka.control")
 
 REPEAT_INTERVAL_S = 10.0
 
@@ -23,11 +21,11 @@ class ErrorReports:
         self,
         on_error: Callable[[KafkaError], None] | None,
         clock: Callable[[], float],
-        logger: logging.Logger | None = None,
+        log: ClientLog,
     ) -> None:
         self._on_error = on_error
         self._clock = clock
-        self._log = _log if logger is None else logger
+        self._log = log
         self._last_told: dict[tuple[int, str], float] = {}
 
     def tell(self, error: KafkaError, place: str, *, is_logged: bool = False) -> bool:
@@ -42,13 +40,14 @@ class ErrorReports:
             return False
         self._last_told[key] = now
         if not is_logged:
-            self._log.log(logging.ERROR if error.fatal() else logging.WARNING, "%s", error.str())
+            level = SYSLOG_ERROR if error.fatal() else SYSLOG_WARNING
+            self._log.tell(level, error.name(), error.str())
         if self._on_error is not None:
             try:
                 self._on_error(error)
-            except Exception:
+            except Exception as exception:
                 # The control thread must live on; poll() has its own way to raise.
-                _log.exception("error callback failed")
+                self._log.failure("control", "error callback failed", exception)
         return True
 
     def forget(self, place: str) -> None:

@@ -21,6 +21,7 @@ from fastkafka.control.cluster_state import ClusterState, Leader, as_cluster_met
 from fastkafka.control.conversations import Answer, Conversations
 from fastkafka.control.core_face import CoreReference
 from fastkafka.control.error_reports import ErrorReports
+from fastkafka.control.hidden_topics import HiddenTopics
 from fastkafka.errors import (
     ClosedError,
     KafkaError,
@@ -57,6 +58,7 @@ class Metadata:
         self._random = random.Random() if generator is None else generator
         self._asks_for_all = not config["topic.metadata.refresh.sparse"]
         self._creates_topics = config["allow.auto.create.topics"]
+        self._hidden = HiddenTopics(config["topic.blacklist"])
         self._age_s = _seconds_or_never(config["topic.metadata.refresh.interval.ms"])
         if self._age_s is not None:
             self._age_s = min(self._age_s, config["metadata.max.age.ms"] / 1000)
@@ -298,13 +300,16 @@ class Metadata:
         with_operations: bool = False,
     ) -> Answer:
         """Put a metadata question, of these topics or of all, to any broker."""
+        visible = self._hidden.visible(names)
         body: dict[str, Any] = {
-            "topics": None if names is None else [{"name": name} for name in names],
+            "topics": None if visible is None else [{"name": name} for name in visible],
             "allow_auto_topic_creation": creates_topics,
         }
         if with_operations:
             body["include_topic_authorized_operations"] = True
-        return await self.ask_any("metadata", body)
+        answer = await self.ask_any("metadata", body)
+        self._hidden.strike(answer.body, names)
+        return answer
 
     async def ask_any(self, api_name: str, body: dict[str, Any]) -> Answer:
         """Return the answer of the first broker that gives one."""

@@ -9,20 +9,18 @@ Next:   the core's fetch_position
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 from fastkafka.control.backoff import Backoff
+from fastkafka.control.client_log import SYSLOG_INFO, ClientLog
 from fastkafka.control.conversations import Conversations
 from fastkafka.control.core_face import ConsumerFace, CoreReference
 from fastkafka.control.metadata import Metadata
 from fastkafka.control.running_tasks import RunningTasks
 from fastkafka.errors import ClosedError, KafkaError, KafkaException, exception_for
 from fastkafka.types import OFFSET_BEGINNING, OFFSET_END
-
-_log = logging.getLogger("fastkafka.control")
 
 # The wire's timestamps for ListOffsets; they have the numbers of the logical offsets.
 EARLIEST_TIMESTAMP = OFFSET_BEGINNING
@@ -54,12 +52,14 @@ class Offsets:
         core: CoreReference,
         conversations: Conversations,
         metadata: Metadata,
+        log: ClientLog,
         config: Mapping[str, Any],
         generator: random.Random | None = None,
     ) -> None:
         self._core = core
         self._conversations = conversations
         self._metadata = metadata
+        self._log = log
         self._reset = config.get("auto.offset.reset", "latest")
         self._isolation_level = _ISOLATION_LEVELS[config.get("isolation.level", "read_uncommitted")]
         self._backoff = (config["retry.backoff.ms"], config["retry.backoff.max.ms"])
@@ -78,8 +78,8 @@ class Offsets:
         """
         reset = self._reset if what == "reset" else what
         if what == "reset":
-            text = "%s [%d]: no offset to start at, auto.offset.reset is %s"
-            _log.info(text, topic, partition, reset)
+            text = f"{topic} [{partition}]: no offset to start at, auto.offset.reset is {reset}"
+            self._log.tell(SYSLOG_INFO, "offsets", text)
         if reset == "error":
             code = KafkaError._AUTO_OFFSET_RESET
             text = f"{topic} [{partition}]: no offset to start at, and auto.offset.reset is error"
@@ -183,7 +183,8 @@ class Offsets:
         except ClosedError:
             return
         except KafkaException as exception:
-            _log.info("offsets of %d partitions: %s", len(group), exception.error.str())
+            text = f"offsets of {len(group)} partitions: {exception.error.str()}"
+            self._log.tell(SYSLOG_INFO, "offsets", text)
             self._metadata.refresh_soon()
         for wanted in group:
             answer = answers.get((wanted.topic, wanted.partition))

@@ -9,7 +9,6 @@ Next:   document.py words what the core has counted
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import time
 import weakref
@@ -24,20 +23,19 @@ from fastkafka.types import IsolationLevel
 if TYPE_CHECKING:
     from fastkafka.client import Client
 
-_numbers = itertools.count(1)
-
 
 class StatisticsReporter:
     """Collect a client's statistics. It knows the client weakly: poll()'s queue may hold it.
 
-    Args: settings: the client's fastkafka.config.Resolved; kind: "producer" or "consumer"
+    Args: settings: the client's fastkafka.config.Resolved; kind: "producer" or "consumer";
+          name: that of the client in its log
     """
 
-    def __init__(self, client: Client, settings: Mapping[str, Any], kind: str) -> None:
+    def __init__(self, client: Client, settings: Mapping[str, Any], kind: str, name: str) -> None:
         self._client = weakref.ref(client)
         self._callback: Callable[[str], object] | None = settings["stats_cb"]
         self._interval_s: float = settings["statistics.interval.ms"] / 1000
-        self._name = f"{settings['client.id']}#{kind}-{next(_numbers)}"
+        self._name = name
         self._client_id: str = settings["client.id"]
         self._kind = kind
         self._began_at_ns = time.monotonic_ns()

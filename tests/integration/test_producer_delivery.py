@@ -348,10 +348,11 @@ def test_failures_nobody_listens_to_are_counted_and_logged_once_per_topic_and_er
         poll_until(producer, lambda: len(logged_failures(caplog)) >= 2, "two lines in the log")
         producer.close()
         assert producer.counters()["records_not_written"] == 20
-        assert sorted(line.split()[1] for line in logged_failures(caplog)) == ["t:", "u:"]
+        assert sorted(line.split()[3] for line in logged_failures(caplog)) == ["t:", "u:"]
 
 
 def logged_failures(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return such lines: core [client] topic t: 1 records ended ..."""
     return [text for text in caplog.messages if "ended" in text and "NOT_WRITTEN" in text]
 
 

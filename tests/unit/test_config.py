@@ -9,7 +9,8 @@ import pytest
 
 from fastkafka._core.compression import CODECS
 from fastkafka.config import PROPERTIES, describe, properties_of, resolve, resolver
-from fastkafka.config.tables import CANONICAL, REFUSED
+from fastkafka.config.foreign_names import REFUSED, TRANSLATED
+from fastkafka.config.tables import CANONICAL
 from fastkafka.errors import ConfigError, ConfigTypeError, KafkaError
 
 
@@ -48,6 +49,11 @@ def test_no_name_means_two_properties():
         names = [name for row in properties_of(role).values() for name in (row.name, *row.aliases)]
         assert len(names) == len(set(names))
     assert not set(REFUSED) & set(CANONICAL)
+    assert not set(TRANSLATED) & (set(CANONICAL) | set(REFUSED))
+
+
+def test_translations_end_at_properties():
+    assert {row.target for row in TRANSLATED.values()} <= set(CANONICAL)
 
 
 def test_every_property_says_what_it_is_for():
@@ -185,6 +191,38 @@ def test_java_names_of_the_same_thing_are_taken():
     assert consumer({"fetch.max.wait.ms": 10})["fetch.wait.max.ms"] == 10
 
 
+@pytest.mark.parametrize("name", ["send.buffer.bytes", "receive.buffer.bytes"])
+def test_minus_one_of_java_leaves_socket_buffers_to_the_system(name):
+    assert producer({name: -1})[f"socket.{name}"] == 0
+    assert producer({name: "4096"})[f"socket.{name}"] == 4096
+    with pytest.raises(ConfigError, match="outside allowed range"):
+        producer({name: -2})
+
+
+def test_javas_own_partitioners_are_known_and_other_classes_are_refused():
+    package = "org.apache.kafka.clients.producer"
+    for name, partitioner in (
+        ("internals.DefaultPartitioner", "murmur2_random"),
+        ("RoundRobinPartitioner", "round_robin"),
+    ):
+        values = producer({"partitioner.class": f"{package}.{name}"})
+        assert values["partitioner"] == partitioner
+    with pytest.raises(ConfigError, match=r"com\.acme\.Mine does not run here. Use partitioner;"):
+        producer({"partitioner.class": "com.acme.Mine"})
+    assert producer({"partitioner.class": None})["partitioner"] == "consistent_random"
+
+
+@pytest.mark.parametrize(("codec", "level"), [("gzip", 9), ("lz4", 17), ("zstd", 22)])
+def test_javas_level_counts_for_its_codec_only(codec, level):
+    name = f"compression.{codec}.level"
+    assert producer({"compression.type": codec, name: level})["compression.level"] == level
+    assert producer({"compression.type": "none", name: level})["compression.level"] == -1
+    both = {"compression.type": codec, name: level, "compression.level": 1}
+    assert producer(both)["compression.level"] == 1
+    with pytest.raises(ConfigError, match="outside allowed range"):
+        producer({name: level + 1})
+
+
 def test_buffer_memory_that_is_no_number_is_told_by_the_name_that_was_given():
     with pytest.raises(ConfigError, match=r'"buffer.memory" takes a whole number, not "big"'):
         producer({"buffer.memory": "big"})
@@ -242,6 +280,18 @@ def test_logger_must_log():
         producer({"logger": "mine"})
 
 
+def test_warnings_go_to_the_logger_that_is_given(caplog):
+    class Lines:
+        told = []
+
+        def log(self, level, form, *args):
+            self.told.append((level, form % args))
+
+    producer({"socket.max.fails": 3, "group.id": "g", "acks": 1, "logger": Lines()})
+    assert [level for level, _ in Lines.told] == [logging.WARNING] * 3
+    assert warnings_of(caplog) == []
+
+
 def test_delivery_report_only_error_takes_a_real_bool():
     assert producer({"delivery.report.only.error": True})["delivery.report.only.error"] is True
     with pytest.raises(TypeError):
@@ -251,15 +301,18 @@ def test_delivery_report_only_error_takes_a_real_bool():
 # what is not in force
 
 
-def test_property_not_in_force_warns_once(caplog):
-    producer({"log.thread.name": False})
-    producer({"log.thread.name": False})
-    assert warnings_of(caplog) == ['Configuration property "log.thread.name" is not in force yet']
+def test_property_not_in_force_warns_once_and_says_why(caplog):
+    producer({"socket.max.fails": 3})
+    producer({"socket.max.fails": 3})
+    assert warnings_of(caplog) == [
+        'Configuration property "socket.max.fails" has no effect: what follows a lost answer is '
+        "ambiguous: the first closes"
+    ]
 
 
 def test_property_not_in_force_is_still_checked():
     with pytest.raises(ConfigError, match="outside allowed range"):
-        producer({"log_level": 8})
+        producer({"socket.max.fails": -1})
 
 
 def test_property_of_another_role_is_checked_and_warned_of(caplog):

@@ -251,7 +251,9 @@ def test_idle_connection_that_ends_is_no_error_of_the_client(core):
 def test_same_error_of_the_same_place_is_told_once_per_interval(core):
     with driven(core) as rooms:
         now = [0.0]
-        reports = type(rooms.control.reports)(rooms.errors.append, lambda: now[0])
+        reports = type(rooms.control.reports)(
+            rooms.errors.append, lambda: now[0], rooms.control.log
+        )
         error = KafkaError(KafkaError._TRANSPORT, "down")
         assert reports.tell(error, "a")
         assert not reports.tell(error, "a")

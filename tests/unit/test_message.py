@@ -82,6 +82,14 @@ def test_latency_does_not_count_in_comparison() -> None:
     assert Message(**WHOLE) != "not a message"
 
 
+def test_deserialized_key_and_value_are_what_was_put_there() -> None:
+    message: Message[str, int] = Message("t", 0, 1, b"k", b"v")
+    assert (message.deserialized_key(), message.deserialized_value()) == (b"k", b"v")
+    message.set_key("k")
+    message.set_value(5)
+    assert (message.deserialized_key(), message.deserialized_value()) == ("k", 5)
+
+
 def test_messages_cannot_be_hashed() -> None:
     with pytest.raises(TypeError, match="unhashable"):
         hash(Message())

@@ -103,7 +103,7 @@ class FakeClient:
 
 def reporter_of(client: Any, interval_ms: int) -> StatisticsReporter:
     settings = resolve("producer", {"stats_cb": print, "statistics.interval.ms": interval_ms}, {})
-    return StatisticsReporter(client, settings, "producer")
+    return StatisticsReporter(client, settings, "producer", "c#producer-1")
 
 
 def test_one_call_waits_at_most_while_nobody_polls() -> None:
@@ -149,7 +149,7 @@ def test_statistics_are_told_when_both_callback_and_interval_are_given(
 ) -> None:
     client: Any = FakeClient()
     reporter = StatisticsReporter(
-        client, resolve("consumer", {"group.id": "g", **conf}, {}), "consumer"
+        client, resolve("consumer", {"group.id": "g", **conf}, {}), "consumer", "c#consumer-1"
     )
     assert reporter.is_wanted() is is_wanted
 
