@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from fastkafka._core.statistics import take_snapshot
 from fastkafka.statistics.document import ClientFacts, Snapshot, document_of
 from fastkafka.statistics.shapes import Statistics
-from fastkafka.types import IsolationLevel
 
 if TYPE_CHECKING:
     from fastkafka.client import Client
@@ -42,9 +41,7 @@ class StatisticsReporter:
         is_producer = kind == "producer"
         self._records_max = settings["queue.buffering.max.messages"] if is_producer else 0
         self._bytes_max = settings["queue.buffering.max.kbytes"] * 1024 if is_producer else 0
-        self._reads_committed = (
-            not is_producer and settings["isolation.level"] is IsolationLevel.READ_COMMITTED
-        )
+        self._reads_committed = not is_producer and settings["isolation.level"] == "read_committed"
         self._told: Snapshot | None = None
         self._is_waiting = False
 

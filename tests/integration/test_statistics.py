@@ -262,6 +262,21 @@ def test_a_consumer_tells_its_lag_and_what_it_holds() -> None:
         assert document["cgrp"]["assignment_size"] == 0
 
 
+@pytest.mark.parametrize(
+    ("isolation_level", "lag"), [("read_committed", 3), ("read_uncommitted", 7)]
+)
+def test_the_lag_ends_where_the_consumer_may_read(isolation_level: str, lag: int) -> None:
+    with (
+        FetchBroker() as broker,
+        new_consumer(broker, **{"isolation.level": isolation_level}) as consumer,
+    ):
+        broker.put("t", 0, *batches_of([3, 3, 4]))
+        broker.fetch_logs[("t", 0)].last_stable_offset = 6  # a transaction is open from there on
+        consumer.assign([TopicPartition("t", 0, OFFSET_BEGINNING)])
+        assert len(read(consumer, 3)) == 3
+        assert consumer.statistics()["topics"]["t"]["partitions"]["0"]["consumer_lag"] == lag
+
+
 def test_thousands_of_partitions_are_all_there() -> None:
     with ScriptedBroker(topics={"t": 3000}) as broker, make_producer(broker) as producer:
         for partition in range(3000):
