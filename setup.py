@@ -91,6 +91,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "delivery_reports": (),
     "producer_core": (),
     "bulk_core": (),
+    "topic_handle": (),
     "consumer_core": (),
     "inquiry": (),
     "statistics": (),

@@ -11,8 +11,8 @@ from fastkafka._core.delivery_ranges cimport RangeLog
 from fastkafka._core.event_loop cimport EventLoop
 from fastkafka._core.lock cimport Lock, Signal
 from fastkafka._core.partition_queue cimport PartitionQueue, ProducerBatch
-from fastkafka._core.partitioner cimport Partitioner
 from fastkafka._core.record_batch_writer cimport RecordInput
+from fastkafka._core.topic_policy cimport TopicPolicy
 from fastkafka._core.topics cimport Partition, PartitionTable, Topic
 
 cdef enum AppendStatus:
@@ -32,14 +32,13 @@ cdef struct AccumulatorSettings:
     int32_t batch_records                  # batch.num.messages
     size_t message_bytes_max               # message.max.bytes
     int64_t records_max                    # queue.buffering.max.messages; 0: memory only
-    int64_t delivery_timeout_ns
     int64_t linger_ns
     bint reports_all                       # a global on_delivery: every batch keeps its records
 
 cdef struct Accumulator:
     SlabPool pool
     AccumulatorSettings settings
-    Partitioner partitioner
+    TopicPolicy policy                     # of topics without one of their own
     EventLoop* loop
     Counters* counters
     int32_t changes                        # atomic; the sender looks when it moved

@@ -20,11 +20,12 @@ from fastkafka._core.partition_queue cimport (
     queue_push_sealed, queue_seal,
 )
 from fastkafka._core.partitioner cimport (
-    PARTITION_ROUND_ROBIN, partition_by_key, partition_sticky, partition_turn, partitioner_wants_sticky,
+    Partitioner, PARTITION_ROUND_ROBIN, partition_by_key, partition_sticky, partition_turn, partitioner_wants_sticky,
 )
 from fastkafka._core.record_batch_writer cimport (
     EncodedRecord, RecordCursor, cursor_begin, cursor_next, encode_record, record_bytes_max,
 )
+from fastkafka._core.topic_policy cimport policy_of
 
 cdef enum:
     KEYLESS = -3                           # an address that leaves the choice free
@@ -47,7 +48,7 @@ cdef PartitionQueue* accumulator_queue(Accumulator* accumulator, Partition* part
 cdef ProducerBatch* _new_batch(Accumulator* accumulator, Append* append, PartitionQueue* queue) noexcept nogil:
     # The precise clock: the coarse one is up to 4 ms behind, which is most of a linger of 5 ms.
     cdef ProducerBatch* batch = batch_new(append.topic, queue, 0, monotonic_ns(),
-                                          accumulator.settings.delivery_timeout_ns)
+                                          policy_of(&accumulator.policy, append.topic).delivery_timeout_ns)
     if batch != NULL:
         batch.keeps_records = accumulator.settings.reports_all
         ledger_enter(&accumulator.ledger, batch, append.placing)
@@ -221,16 +222,17 @@ cdef AppendStatus _append_queue(Accumulator* accumulator, Append* append, Partit
 cdef AppendStatus _append_sticky(Accumulator* accumulator, Append* append, PartitionTable* table) noexcept nogil:
     """Append records that leave the choice free, partition by partition, a batch at a time."""
     cdef AppendStatus status = APPEND_OK
+    cdef Partitioner* partitioner = &policy_of(&accumulator.policy, append.topic).partitioner
     cdef int32_t index, limit = append.count
     cdef PartitionQueue* queue
     while append.taken < limit and status == APPEND_OK:
-        index = partition_sticky(&accumulator.partitioner, append.topic, table)
+        index = partition_sticky(partitioner, append.topic, table)
         queue = <PartitionQueue*>load_pointer(&table.partitions[index].outbound)
         if queue == NULL:
             queue = accumulator_queue(accumulator, table.partitions[index])
         if queue == NULL:
             return APPEND_NO_MEMORY
-        append.bytes_max = <size_t>max(accumulator.partitioner.sticky_bytes - append.topic.sticky_bytes, <int64_t>1)
+        append.bytes_max = <size_t>max(partitioner.sticky_bytes - append.topic.sticky_bytes, <int64_t>1)
         append.bytes_taken = 0
         status = _append_queue(accumulator, append, queue, limit)
         append.topic.sticky_bytes += <int64_t>append.bytes_taken
@@ -238,26 +240,27 @@ cdef AppendStatus _append_sticky(Accumulator* accumulator, Append* append, Parti
     return status
 
 
-cdef int32_t _partition_of(Accumulator* accumulator, Append* append, PartitionTable* table, int32_t at) noexcept nogil:
+cdef int32_t _partition_of(const Partitioner* partitioner, Append* append, PartitionTable* table, int32_t at) noexcept nogil:
     """Return the partition of records[at]: -1 leaves it free, -2 does not exist."""
     cdef const RecordInput* record = &append.records[at]
     if append.partition >= 0:
         return append.partition if append.partition < table.count else -2
-    if partitioner_wants_sticky(&accumulator.partitioner, record.key_bytes):
+    if partitioner_wants_sticky(partitioner, record.key_bytes):
         return -1
-    if accumulator.partitioner.kind == PARTITION_ROUND_ROBIN:
+    if partitioner.kind == PARTITION_ROUND_ROBIN:
         return partition_turn(append.topic, table, <uint32_t>(at - append.taken))
-    return partition_by_key(&accumulator.partitioner, record.key, record.key_bytes, table.count)
+    return partition_by_key(partitioner, record.key, record.key_bytes, table.count)
 
 
 cdef AppendStatus _append_known(Accumulator* accumulator, Append* append, PartitionTable* table) noexcept nogil:
     """Append a run whose partitions can be told, in order, in stretches of one partition."""
     cdef AppendStatus status = APPEND_OK
+    cdef Partitioner* partitioner = &policy_of(&accumulator.policy, append.topic).partitioner
     cdef int32_t partition, following, limit, before, count = append.count
     cdef PartitionQueue* queue
-    if append.partition < 0 and append.is_keyless and partitioner_wants_sticky(&accumulator.partitioner, -1):
+    if append.partition < 0 and append.is_keyless and partitioner_wants_sticky(partitioner, -1):
         return _append_sticky(accumulator, append, table)
-    following = _partition_of(accumulator, append, table, append.taken) if append.taken < count else -1
+    following = _partition_of(partitioner, append, table, append.taken) if append.taken < count else -1
     while append.taken < count and status == APPEND_OK:
         partition = following
         if partition == -2:
@@ -266,7 +269,7 @@ cdef AppendStatus _append_known(Accumulator* accumulator, Append* append, Partit
         if append.partition >= 0:
             limit = count
         while limit < count:
-            following = _partition_of(accumulator, append, table, limit)
+            following = _partition_of(partitioner, append, table, limit)
             if following != partition:
                 break
             limit += 1
@@ -280,7 +283,7 @@ cdef AppendStatus _append_known(Accumulator* accumulator, Append* append, Partit
             return APPEND_NO_MEMORY
         before = append.taken
         status = _append_queue(accumulator, append, queue, limit)
-        if append.partition < 0 and accumulator.partitioner.kind == PARTITION_ROUND_ROBIN:
+        if append.partition < 0 and partitioner.kind == PARTITION_ROUND_ROBIN:
             append.topic.turn += <uint32_t>(append.taken - before)
     return status
 
@@ -322,6 +325,7 @@ cdef bint accumulator_append_one(Accumulator* accumulator, Topic* topic, int32_t
     """
     cdef PartitionTable* table = <PartitionTable*>load_pointer(<void**>&topic.table)
     cdef AccumulatorSettings* settings = &accumulator.settings
+    cdef Partitioner* partitioner
     cdef PartitionQueue* queue
     cdef ProducerBatch* batch
     cdef size_t bytes = record_bytes_max(record)
@@ -331,13 +335,14 @@ cdef bint accumulator_append_one(Accumulator* accumulator, Topic* topic, int32_t
     if settings.records_max and records_outstanding(accumulator.counters) >= settings.records_max:
         return False
     if partition < 0:
-        is_sticky = partitioner_wants_sticky(&accumulator.partitioner, record.key_bytes)
+        partitioner = &policy_of(&accumulator.policy, topic).partitioner
+        is_sticky = partitioner_wants_sticky(partitioner, record.key_bytes)
         if is_sticky:
-            partition = partition_sticky(&accumulator.partitioner, topic, table)
-        elif accumulator.partitioner.kind == PARTITION_ROUND_ROBIN:
+            partition = partition_sticky(partitioner, topic, table)
+        elif partitioner.kind == PARTITION_ROUND_ROBIN:
             return False                   # its turn is taken in one place only
         else:
-            partition = partition_by_key(&accumulator.partitioner, record.key, record.key_bytes, table.count)
+            partition = partition_by_key(partitioner, record.key, record.key_bytes, table.count)
     elif partition >= table.count:
         return False
     queue = <PartitionQueue*>load_pointer(&table.partitions[partition].outbound)
@@ -361,6 +366,7 @@ cdef bint accumulator_append_one(Accumulator* accumulator, Topic* topic, int32_t
 cdef AppendStatus _append_waiting(Accumulator* accumulator, Append* append) noexcept nogil:
     """Encode into the topic's waiting batches; produce() never waits for metadata."""
     cdef Topic* topic = append.topic
+    cdef const Partitioner* partitioner = &policy_of(&accumulator.policy, topic).partitioner
     cdef AppendStatus status = APPEND_OK
     cdef int32_t limit, address
     cdef bint keyless
@@ -376,7 +382,7 @@ cdef AppendStatus _append_waiting(Accumulator* accumulator, Append* append) noex
     while append.taken < append.count and status == APPEND_OK:
         limit = append.taken
         while limit < append.count and append.partition < 0 and partitioner_wants_sticky(
-                &accumulator.partitioner, append.records[limit].key_bytes):
+                partitioner, append.records[limit].key_bytes):
             limit += 1
         keyless = limit > append.taken and topic.waiting_addressed == NULL
         # One open batch at a time, so that the order of the calls is kept whatever they carry: keyless
@@ -443,6 +449,7 @@ cdef void accumulator_place_waiting(Accumulator* accumulator, Topic* topic, Part
     """
     cdef ProducerBatch* batch = accumulator_take_waiting(topic)
     cdef ProducerBatch* following
+    cdef Partitioner* partitioner = &policy_of(&accumulator.policy, topic).partitioner
     cdef PartitionQueue* queue
     while batch != NULL:
         following = batch.next
@@ -450,9 +457,8 @@ cdef void accumulator_place_waiting(Accumulator* accumulator, Topic* topic, Part
         if batch.addresses != NULL:
             _place_addressed(accumulator, topic, table, batch)
         else:
-            topic.sticky_bytes = accumulator.partitioner.sticky_bytes      # draw anew for every batch
-            queue = accumulator_queue(
-                accumulator, table.partitions[partition_sticky(&accumulator.partitioner, topic, table)])
+            topic.sticky_bytes = partitioner.sticky_bytes      # draw anew for every batch
+            queue = accumulator_queue(accumulator, table.partitions[partition_sticky(partitioner, topic, table)])
             if queue == NULL:
                 _push_waiting(topic, batch)
             else:

@@ -25,7 +25,6 @@ cdef struct Delivery:
     int64_t retries_max
     int64_t retry_backoff_ns
     int64_t retry_backoff_max_ns
-    int codec
     Decompressor decompressor              # a batch whose records went back once compressed can be split still
     uint8_t error_flags[ERROR_CODES]       # from errors/codes.py
 

@@ -171,7 +171,7 @@ cdef void _split(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch
     cdef ProducerBatch* second
     cdef Accumulator* accumulator = delivery.accumulator
     if batch.records_count < 2 or not batch_restore_records(
-            batch, &accumulator.pool, &delivery.decompressor, delivery.codec) \
+            batch, &accumulator.pool, &delivery.decompressor, batch.codec) \
             or not batch_split(batch, &accumulator.pool, &first, &second):
         _give_up(delivery, queue, batch, ERROR_MSG_SIZE_TOO_LARGE)
         return

@@ -22,6 +22,7 @@ from fastkafka._core.produce_request cimport (
 from fastkafka._core.record_batch_writer cimport batch_write_header
 from fastkafka._core.sender cimport BATCHES_PER_REQUEST_MAX, IN_FLIGHT_IDEMPOTENT_MAX
 from fastkafka._core.sequences cimport sequences_assign, sequences_ready
+from fastkafka._core.topic_policy cimport TopicPolicy, policies_share_requests, policy_of
 from fastkafka._core.topics cimport Topic
 
 
@@ -78,15 +79,18 @@ cdef ProducerBatch* _take_batch(Sender* sender, BrokerSender* to, PartitionQueue
 
 cdef bint _prepare(Sender* sender, ProducerBatch* batch) noexcept nogil:
     """Compress a batch once, where that makes it smaller; False when memory is short (it is tried later)."""
+    cdef TopicPolicy* policy
     cdef Slab* slab
     cdef size_t bytes
     if batch.is_prepared:
         return True
     batch.is_prepared = True
     batch.wire_bytes = batch.bytes
-    if sender.settings.codec == CODEC_NONE:
+    policy = policy_of(&sender.accumulator.policy, batch.topic)
+    if policy.codec == CODEC_NONE:
         return True
-    if compress_slabs(&sender.compressor, sender.settings.codec, batch.slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
+    sender.compressor.level = policy.compression_level
+    if compress_slabs(&sender.compressor, policy.codec, batch.slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
         return True                        # it leaves as it is: larger, but not lost
     bytes = sender.compressor.output.used_bytes + RECORD_BATCH_HEADER_BYTES
     if bytes >= batch.bytes:
@@ -98,6 +102,7 @@ cdef bint _prepare(Sender* sender, ProducerBatch* batch) noexcept nogil:
     slab.used_bytes = bytes
     batch.wire_slabs = slab
     batch.wire_bytes = bytes
+    batch.codec = policy.codec
     if not batch.keeps_records:
         slab_chain_release(&sender.accumulator.pool, batch.slabs)
         batch.slabs = batch.slab_tail = NULL
@@ -122,13 +127,14 @@ cdef bint _has_topic_id(Topic* topic) noexcept nogil:
 
 cdef int16_t gathering_version(Sender* sender, Connection* connection, ProducerBatch** batches, int32_t count) noexcept nogil:
     """Choose the version: topic ids only when every topic's is known, zstd only where it is (KIP-110)."""
-    cdef int16_t lowest = PRODUCE_VERSION_ZSTD_MIN if sender.settings.codec == CODEC_ZSTD else PRODUCE_VERSION_MIN
+    cdef int16_t lowest = PRODUCE_VERSION_MIN
     cdef int16_t highest = PRODUCE_VERSION_MAX
     cdef int32_t index
     for index in range(count):
+        if batches[index].wire_slabs != NULL and batches[index].codec == CODEC_ZSTD:
+            lowest = PRODUCE_VERSION_ZSTD_MIN
         if not _has_topic_id(batches[index].topic):
             highest = PRODUCE_VERSION_NAMES_MAX
-            break
     return connection_version(connection, PRODUCE_API_KEY, lowest, highest)
 
 
@@ -144,6 +150,13 @@ cdef void _count(BrokerSender* to, PartitionQueue* queue, ProducerBatch* batch, 
     queue.counters.batches_sent += 1
     queue.counters.records_sent += batch.records_count
     queue.counters.bytes_sent += <int64_t>batch.wire_bytes
+
+
+cdef bint _fits(Sender* sender, ProducerBatch* first, PartitionQueue* queue) noexcept nogil:
+    """Say whether batches of a partition may go in the request that begins with `first`."""
+    cdef TopicPolicy* of_client = &sender.accumulator.policy
+    return first.topic == queue.partition.topic or policies_share_requests(
+        policy_of(of_client, first.topic), policy_of(of_client, queue.partition.topic))
 
 
 cdef int32_t gathering_take(Sender* sender, BrokerSender* to, Connection* connection, ProducerBatch** batches,
@@ -162,13 +175,15 @@ cdef int32_t gathering_take(Sender* sender, BrokerSender* to, Connection* connec
         if count == BATCHES_PER_REQUEST_MAX or bytes >= sender.settings.request_bytes_max:
             _put_back(to, queue, following)
             break
-        if gathering_obstacle(sender, queue, connection.id) == OBSTACLE_NONE:
+        if count and not _fits(sender, batches[0], queue):
+            gathering_add_ready(to, queue)
+        elif gathering_obstacle(sender, queue, connection.id) == OBSTACLE_NONE:
             batch = _take_batch(sender, to, queue, now_ns)
             if batch != NULL:
                 _prepare(sender, batch)
                 sequences_assign(&sender.identity, queue, batch)
                 if not batch.has_header:
-                    batch_write_header(batch, <int16_t>(sender.settings.codec if batch.wire_slabs != NULL else CODEC_NONE))
+                    batch_write_header(batch, <int16_t>(batch.codec if batch.wire_slabs != NULL else CODEC_NONE))
                     batch.has_header = True
                 _count(to, queue, batch, now_ns)
                 is_repeat = is_repeat or batch.attempts > 0

@@ -56,6 +56,7 @@ cdef struct ProducerBatch:
     # I/O thread
     Slab* wire_slabs                       # what is sent when compressed; NULL: slabs themselves
     size_t wire_bytes
+    int codec                              # of wire_slabs
     int32_t attempts
     int64_t producer_id
     int16_t producer_epoch

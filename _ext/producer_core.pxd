@@ -9,6 +9,7 @@ from fastkafka._core.accumulator cimport Append, AppendStatus
 from fastkafka._core.delivery_reports cimport ReportingCore
 from fastkafka._core.record_batch_writer cimport RecordInput
 from fastkafka._core.sender cimport Sender
+from fastkafka._core.topic_policy cimport TopicPolicy
 from fastkafka._core.topics cimport Topic
 
 cdef enum:
@@ -28,6 +29,7 @@ cdef class ProducerCore(ReportingCore):
 
     cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
                    int64_t deadline_ns) except -1
+    cdef int _fill_policy(self, TopicPolicy* policy, settings) except -1
     cdef list _ask_partitioner(self, str topic, list keys)
     cdef int32_t _partition_count(self, str topic) except -1
     cdef int _take_slowly(self, str topic, Topic* found, int32_t partition, RecordInput* record,

@@ -7,7 +7,7 @@ from fastkafka.errors import BufferFull, KafkaError, KafkaException, RecordTooLa
 from fastkafka.types import Outcome
 
 from libc.stdint cimport INT32_MAX, int16_t
-from libc.stdlib cimport free
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
@@ -16,7 +16,7 @@ from fastkafka._core.accumulator cimport (
     APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
     accumulator_append, accumulator_append_one, accumulator_place_waiting,
 )
-from fastkafka._core.atomic cimport load64, load_pointer, store32
+from fastkafka._core.atomic cimport load64, load_pointer, store32, store_pointer
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
 from fastkafka._core.client_core cimport ClientState
 from fastkafka._core.connection cimport Connection, transport_close_all
@@ -38,6 +38,7 @@ from fastkafka._core.sender cimport (
     CLIENT_ID_BYTES_MAX, sender_destroy, sender_fail_all, sender_purge, sender_tick, sender_topic_replaced,
 )
 from fastkafka._core.submissions cimport Submission, submission_new
+from fastkafka._core.topic_policy cimport TopicPolicy
 from fastkafka._core.topics cimport Partition, PartitionTable, Topic
 from fastkafka._core.waiter cimport wait_for
 
@@ -165,31 +166,55 @@ cdef class ProducerCore(ReportingCore):
         self.accumulator.settings.batch_records = settings["batch.num.messages"]
         self.accumulator.settings.message_bytes_max = settings["message.max.bytes"]
         self.accumulator.settings.records_max = settings["queue.buffering.max.messages"]
-        self.accumulator.settings.delivery_timeout_ns = (
-            settings["delivery.timeout.ms"] * NS_PER_MS if settings["delivery.timeout.ms"] else 1 << 61)
         self.accumulator.settings.reports_all = self.delivery_callback is not None
         self.accumulator.ranges.is_wanted = settings["enable.delivery.ranges"]
-        self.accumulator.partitioner.kind = <PartitionerKind>KINDS[settings["partitioner"]]
-        self.accumulator.partitioner.is_adaptive = settings["partitioner.adaptive.partitioning.enable"]
         self.partitioner_callback = settings["partitioner_cb"]
-        self.accumulator.partitioner.sticky_bytes = self.accumulator.settings.batch_bytes
-        self.accumulator.partitioner.random_state = self.state.transport.random_state | 1
+        self._fill_policy(&self.accumulator.policy, settings)
         self.accumulator.settings.linger_ns = <int64_t>(settings["linger.ms"] * 1e6)
         self.sender.settings.linger_ns = self.accumulator.settings.linger_ns
-        self.sender.settings.acks = settings["acks"]
-        self.sender.settings.request_timeout_ms = settings["request.timeout.ms"]
         self.sender.settings.socket_timeout_ms = settings["socket.timeout.ms"]
         self.sender.settings.in_flight_max = settings["max.in.flight.requests.per.connection"]
         self.sender.settings.request_bytes_max = REQUEST_BYTES_MAX
-        self.sender.settings.codec = CODECS[settings["compression.type"]]
-        self.sender.compressor.level = settings["compression.level"]
         memcpy(self.sender.settings.client_id, <const char*>client_id, len(client_id))
         self.sender.settings.client_id_bytes = <int32_t>len(client_id)
-        self.sender.delivery.codec = self.sender.settings.codec
         self.sender.delivery.retries_max = settings["retries"]
         self.sender.delivery.retry_backoff_ns = settings["retry.backoff.ms"] * NS_PER_MS
         self.sender.delivery.retry_backoff_max_ns = settings["retry.backoff.max.ms"] * NS_PER_MS
         self.sender.identity.is_idempotent = settings["enable.idempotence"]
+
+    cdef int _fill_policy(self, TopicPolicy* policy, settings) except -1:
+        policy.partitioner.kind = <PartitionerKind>KINDS[settings["partitioner"]]
+        policy.partitioner.is_adaptive = settings["partitioner.adaptive.partitioning.enable"]
+        policy.partitioner.sticky_bytes = self.accumulator.settings.batch_bytes
+        policy.partitioner.random_state = self.state.transport.random_state | 1
+        policy.delivery_timeout_ns = (
+            settings["delivery.timeout.ms"] * NS_PER_MS if settings["delivery.timeout.ms"] else 1 << 61)
+        policy.codec = CODECS[settings["compression.type"]]
+        policy.compression_level = settings["compression.level"]
+        policy.acks = settings["acks"]
+        policy.request_timeout_ms = settings["request.timeout.ms"]
+        return 0
+
+    def set_topic_policy(self, str name not None, settings):
+        """Give a topic properties of its own, before its first record. Once.
+
+        Args:   settings: all properties of the producer, with the topic's own in place of the client's
+        Raises: ValueError when the topic has its own already
+        """
+        cdef Topic* found = self.topic_named(name)
+        cdef TopicPolicy* policy
+        self.check_usable()
+        if found.policy != NULL:
+            raise ValueError(f"topic {name} has properties of its own already")
+        policy = <TopicPolicy*>calloc(1, sizeof(TopicPolicy))
+        if policy == NULL:
+            raise MemoryError
+        try:
+            self._fill_policy(policy, settings)
+        except BaseException:
+            free(policy)
+            raise
+        store_pointer(&found.policy, policy)
 
     def stop(self):
         """End the I/O thread; every record that has no outcome yet gets one, for a last poll()."""

@@ -20,12 +20,9 @@ cdef enum:
 
 cdef struct SenderSettings:
     int64_t linger_ns
-    int16_t acks
-    int32_t request_timeout_ms             # request.timeout.ms: how long the leader waits for its followers
     int32_t socket_timeout_ms
     int32_t in_flight_max
     size_t request_bytes_max
-    int codec
     char client_id[CLIENT_ID_BYTES_MAX + 1]
     int32_t client_id_bytes
 

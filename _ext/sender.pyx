@@ -32,6 +32,7 @@ from fastkafka._core.partition_queue cimport (
 from fastkafka._core.produce_request cimport ProduceRequest, produce_request_free, produce_request_new
 from fastkafka._core.produce_response cimport PartitionAnswer, ProduceResponse, produce_response_read
 from fastkafka._core.sequences cimport sequences_forget
+from fastkafka._core.topic_policy cimport TopicPolicy, policy_of
 
 cdef enum:
     WORK_NS_MAX = 8000000                  # of a pass: sockets wait no longer
@@ -156,19 +157,21 @@ cdef void _mark_ready(Sender* sender, PartitionQueue* queue) noexcept nogil:
 cdef bint _send_request(Sender* sender, BrokerSender* to, Connection* connection, ProducerBatch** batches, int64_t now_ns) noexcept nogil:
     """Send one request to a broker; False when nothing of it may leave now."""
     cdef ProduceRequest* produce = NULL
+    cdef TopicPolicy* policy
     cdef int16_t version
     cdef int32_t index, count = gathering_take(sender, to, connection, batches, now_ns)
     if count == 0:
         return False
     version = gathering_version(sender, connection, batches, count)
     if version >= 0:
-        produce = produce_request_new(batches, count, version, sender.settings.acks, sender.settings.request_timeout_ms,
+        policy = policy_of(&sender.accumulator.policy, batches[0].topic)
+        produce = produce_request_new(batches, count, version, policy.acks, policy.request_timeout_ms,
                                       sender.settings.client_id, sender.settings.client_id_bytes)
     if produce == NULL:
         for index in range(count):
             if version < 0:
                 delivery_refuse(&sender.delivery, batches[index], ERROR_UNSUPPORTED_COMPRESSION_TYPE
-                                if sender.settings.codec == CODEC_ZSTD else ERROR_UNSUPPORTED_FEATURE)
+                                if batches[index].codec == CODEC_ZSTD else ERROR_UNSUPPORTED_FEATURE)
             else:
                 delivery_lost(&sender.delivery, batches[index], ERROR_TRANSPORT, False)
         return False

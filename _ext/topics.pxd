@@ -41,6 +41,7 @@ cdef struct Topic:
     int32_t is_wanted                     # atomic: part of metadata requests
     int32_t sticky_partition              # relaxed; where keyless records go now
     int64_t sticky_bytes                  # relaxed; bytes since the last switch
+    void* policy                          # TopicPolicy*, atomic, set once; NULL: the client's
     uint32_t turn                         # relaxed; records that round robin has placed
     int32_t partitions_made
     Partition** partitions                # made so far, index order; may exceed table.count

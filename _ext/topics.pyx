@@ -128,6 +128,7 @@ cdef void topics_destroy(TopicRegistry* registry) noexcept nogil:
         for index in range(topic.partitions_made):
             free(topic.partitions[index])
         free(topic.partitions)
+        free(topic.policy)
         free(topic.counters)
         free(topic)
         topic = following

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fastkafka._core.buffer_import import Slices
     from fastkafka._core.message import Message
     from fastkafka._core.text_lines import TextLines
+    from fastkafka._core.topic_handle import TopicHandle
     from fastkafka.consumer import Consumer
     from fastkafka.deserializing_consumer import DeserializingConsumer
     from fastkafka.partitioners import consistent, fnv1a, murmur2
@@ -72,6 +73,7 @@ __all__ = [
     "SerializingProducer",
     "Slices",
     "TextLines",
+    "TopicHandle",
     "ThrottleEvent",
     "TopicCollection",
     "TopicPartition",
@@ -93,6 +95,7 @@ _ROOM_OF = {
     "SerializingProducer": "fastkafka.serializing_producer",
     "Slices": "fastkafka._core.buffer_import",
     "TextLines": "fastkafka._core.text_lines",
+    "TopicHandle": "fastkafka._core.topic_handle",
     "consistent": "fastkafka.partitioners",
     "fnv1a": "fastkafka.partitioners",
     "murmur2": "fastkafka.partitioners",

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastkafka._core.bulk_core import BulkCore
 from fastkafka._core.health import producer_health
+from fastkafka._core.topic_handle import TopicHandle
 from fastkafka.client import Client
 from fastkafka.config import resolve
-from fastkafka.errors import ClosedError
+from fastkafka.config.topic import resolve_topic
+from fastkafka.errors import ClosedError, ConfigError
 
 if TYPE_CHECKING:
     from fastkafka.statistics import Health
@@ -43,16 +45,45 @@ class Producer(Client, BulkCore):
         "_error_callback",
         "_full_words",
         "_is_closed",
+        "_settings",
         "_statistics",
         "_throttle_reports",
+        "_topics",
     )
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
         self._is_closed = True
         self._full_words = (float("-inf"), "")
         settings = resolve("producer", conf, kwargs)
+        self._settings = settings
+        self._topics: dict[str, tuple[dict[str, Any], TopicHandle]] = {}
         self.configure_producer(settings)
         self._start_threads(settings, "producer")
+
+    def topic(
+        self, name: str, conf: Mapping[str, Any] | None = None, /, **kwargs: Any
+    ) -> TopicHandle:
+        """Return a topic as an object, whose records may be treated differently from the client's.
+
+        Args:    conf: acks, request.timeout.ms, delivery.timeout.ms, partitioner, compression.type,
+                 compression.level; keyword arguments (underscores allowed) override it
+        Raises:  ConfigError for other properties, wrong values, and for a topic that has others
+                 already; they hold for all records of the topic from then on, however produced
+        Thread:  any
+        Source:  rd_kafka_topic_new, whose first configuration of a topic stays too
+        Example: producer.topic("logs", compression_type="zstd").produce(b"line")
+        """
+        own, settings = resolve_topic(self._settings, conf, kwargs)
+        known = self._topics.get(name)
+        if known is not None and (not own or own == known[0]):
+            return known[1]
+        if known is not None and known[0]:
+            raise ConfigError(f"topic {name} has properties of its own already: {known[0]}")
+        if own:
+            self.set_topic_policy(name, settings)
+        handle = TopicHandle(self, name)
+        self._topics[name] = (own, handle)
+        return handle
 
     def health(self) -> Health:
         """Return what the oldest record without an outcome waits for.

@@ -14,6 +14,7 @@ _Report = Callable[[KafkaError | None, Message], Any] | None
 
 class ProducerCore(ReportingCore):
     def configure_producer(self, settings: Resolved) -> None: ...
+    def set_topic_policy(self, name: str, settings: Resolved) -> None: ...
     def produce(
         self,
         topic: str,
