@@ -13,7 +13,7 @@ mkdir -p "$TREE"
 
 # Everything but what was built here goes first, so that a file removed from the project is gone here too.
 find "$TREE" -mindepth 1 \( -path "$TREE/build" -o -name '*.so' \) -prune -o -type f -print0 | xargs -0 -r rm -f
-tar -cf - --exclude='*.so' --exclude=__pycache__ _ext fastkafka tests tools benchmarks setup.py pyproject.toml \
+tar -cf - --exclude='*.so' --exclude=__pycache__ _ext fastkafka tests tools benchmarks examples setup.py pyproject.toml \
     $(ls -d README.md ARCHITECTURE.md docs 2>/dev/null) | tar -xf - -C "$TREE"
 
 cd "$TREE"
