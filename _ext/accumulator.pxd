@@ -23,6 +23,7 @@ cdef enum AppendStatus:
     APPEND_NO_MEMORY = 4
     APPEND_BAD_PARTITION = 5
     APPEND_LOCKED = 6                      # somebody holds the topic or queue: release the GIL and come again
+    APPEND_CLOSED = 7                      # the client was closed: nothing that comes now would get an outcome
 
 cdef enum:
     PACE_BYTES = 8388608
@@ -41,6 +42,7 @@ cdef struct Accumulator:
     TopicPolicy policy                     # of topics without one of their own
     EventLoop* loop
     Counters* counters
+    int32_t appending                      # atomic; threads that append without the GIL; close() waits for them
     int32_t changes                        # atomic; the sender looks when it moved
     int32_t pressure                       # atomic; the pool was full: open batches leave at once
     BatchLedger ledger

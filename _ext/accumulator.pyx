@@ -3,7 +3,7 @@
 # out: records encoded in open batches; queues on their way to the sender; APPEND_* when not all were taken
 # thread and GIL: application threads, no Python API inside; lock order: topic, queue, accumulator or pool
 # next: sender drains the queues
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
 from fastkafka._core.atomic cimport add32, load64_relaxed, load_pointer, store32, store_pointer
 from fastkafka._core.batch_ledger cimport ledger_enter, ledger_flush, ledger_is_last, ledger_leave
@@ -29,6 +29,9 @@ from fastkafka._core.topic_policy cimport policy_of
 
 cdef enum:
     KEYLESS = -3                           # an address that leaves the choice free
+    # A thread that wakes by itself later than this is woken for a new batch, whatever its linger: if its broker has been
+    # quiet, the batch leaves at once (rule 10).
+    SLEEP_ON_NS_MAX = 5000000
 
 
 cdef PartitionQueue* accumulator_queue(Accumulator* accumulator, Partition* partition) noexcept nogil:
@@ -208,7 +211,7 @@ cdef AppendStatus _append_queue(Accumulator* accumulator, Append* append, Partit
         is_full = True
     is_new = queue.open != NULL and queue.open != before
     if is_new:
-        linger_end_ns = queue.open.created_at_ns + accumulator.settings.linger_ns
+        linger_end_ns = queue.open.created_at_ns + min(accumulator.settings.linger_ns, <int64_t>SLEEP_ON_NS_MAX)
     if queue.open != NULL or queue.sealed_head != NULL:
         accumulator_activate(accumulator, queue)
     release(&queue.lock)

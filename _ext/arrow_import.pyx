@@ -106,6 +106,8 @@ cdef int _add(RecordColumn column, ArrowSchema* schema, ArrowArray* array, objec
         raise TypeError(f"{what}: an Arrow column of format {layout!r}"
                         f"{' with a dictionary' if schema.dictionary != NULL else ''} has no records: cast it to "
                         "binary, large_binary, binary_view, string or fixed_size_binary")
+    if array.release == NULL:
+        raise ValueError(f"{what}: the Arrow array was released already")
     if array.length < 0 or array.offset < 0 or array.n_buffers < 2:
         raise ValueError(f"{what}: an Arrow array of {array.length} values at offset {array.offset} with "
                          f"{array.n_buffers} buffers is none")
@@ -132,6 +134,8 @@ cdef int _point_at_rows(ColumnPiece* piece, ArrowArray* array, int64_t width, st
     piece.data_bytes = array.length * width
     if array.buffers[1] != NULL:
         piece.data = <const char*>array.buffers[1] + array.offset * width
+    elif piece.data_bytes > 0 and array.null_count != array.length:
+        raise ValueError(f"{what}: an Arrow array of {array.length} values without data")
     return 0
 
 

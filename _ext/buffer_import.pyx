@@ -92,6 +92,10 @@ cdef RecordColumn column_of(object values, str what):
         return None
     if getattr(getattr(values, "dtype", None), "kind", "") in ("O", "U"):
         return None                        # numpy's objects and text: their elements are Python objects
+    if getattr(getattr(values, "dtype", None), "hasobject", False):
+        raise TypeError(f"{what}: rows that hold Python objects have no bytes of their own")
+    if hasattr(values, "mask") and hasattr(values, "filled"):
+        raise TypeError(f"{what}: a masked array: give its filled() or compressed() values")
     return _column_of_buffer(values, what)
 
 
@@ -132,6 +136,8 @@ cdef TimestampColumn timestamps_of(object timestamps):
     cdef _Exported exported
     cdef TimestampColumn column
     if getattr(getattr(timestamps, "dtype", None), "kind", "") == "M":
+        if (timestamps != timestamps).any():
+            raise ValueError("timestamps: NaT is none; 1970-01-01 stands for now")
         timestamps = timestamps.astype("datetime64[ms]").astype("int64")
     if not PyObject_CheckBuffer(timestamps):
         try:

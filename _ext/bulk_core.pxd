@@ -36,4 +36,4 @@ cdef class BulkCore(ProducerCore):
     cdef int _take_column_runs(self, str topic, ColumnRun* run, int32_t partition, report, int64_t deadline_ns,
                                Py_ssize_t* taken) except -1
     cdef int _finish_run(self, str topic, Append* append, report, int64_t deadline_ns, Py_ssize_t* taken) except -1
-    cdef object _refusal(self, str topic, dict message, int32_t partition, report, int64_t deadline_ns)
+    cdef object _refusal(self, str topic, message, int32_t partition, report, int64_t deadline_ns)

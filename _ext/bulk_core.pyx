@@ -11,8 +11,9 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from fastkafka._core.accumulator cimport (
-    APPEND_LOCKED, APPEND_OK, APPEND_PACE, Accumulator, accumulator_append,
+    APPEND_CLOSED, APPEND_LOCKED, APPEND_OK, APPEND_PACE, Accumulator, accumulator_append,
 )
+from fastkafka._core.atomic cimport add32, full_fence, load32
 from fastkafka._core.buffer_import cimport TimestampColumn, column_of, timestamps_of
 from fastkafka._core.clock cimport monotonic_ns, realtime_coarse_ms
 from fastkafka._core.lock cimport signal_read, signal_wait, wait_free
@@ -33,6 +34,8 @@ cdef int32_t _fill_run(ColumnRun* run, RecordInput* records) noexcept nogil:
     """Point records at the next values; returns how many, 0 at the end or when run.* says what is wrong."""
     cdef int32_t index, count = RUN_RECORDS_MAX
     cdef RecordInput* record
+    if run.values.is_bad or run.keys.is_bad:
+        return 0                           # for good: the cursors stand no longer beside each other
     if run.lines != NULL:
         run.lines_status = lines_run(run.lines, records, &count)
     else:
@@ -54,13 +57,16 @@ cdef int32_t _fill_run(ColumnRun* run, RecordInput* records) noexcept nogil:
     return count
 
 
-cdef AppendStatus _append_patiently(Accumulator* accumulator, Append* append) noexcept nogil:
-    """Append a run; wait for a lock and for a used slab here, where nobody waits for the GIL meanwhile."""
+cdef AppendStatus _append_patiently(Accumulator* accumulator, Append* append, int32_t* is_stopped) noexcept nogil:
+    """Append a run, unless the client was closed; wait for a lock and for a used slab here, where nobody waits for the GIL meanwhile."""
     cdef AppendStatus status
     cdef int32_t seen
     while True:
         seen = signal_read(&accumulator.pool.memory_free)
-        status = accumulator_append(accumulator, append)
+        add32(&accumulator.appending, 1)
+        full_fence()                       # close() says that it stops, then looks who is appending still
+        status = APPEND_CLOSED if load32(is_stopped) else accumulator_append(accumulator, append)
+        add32(&accumulator.appending, -1)
         if status == APPEND_LOCKED:
             wait_free(append.contended)
         elif status == APPEND_PACE:
@@ -71,7 +77,7 @@ cdef AppendStatus _append_patiently(Accumulator* accumulator, Append* append) no
             return status
 
 
-cdef int64_t _append_stretch(Accumulator* accumulator, Append* append, ColumnRun* run) noexcept nogil:
+cdef int64_t _append_stretch(Accumulator* accumulator, Append* append, ColumnRun* run, int32_t* is_stopped) noexcept nogil:
     """Fill and append run after run, for some milliseconds or until one is not taken whole; returns how many went in."""
     cdef int64_t taken = 0, end_ns = monotonic_ns() + STRETCH_NS
     cdef AppendStatus status = APPEND_OK
@@ -81,7 +87,7 @@ cdef int64_t _append_stretch(Accumulator* accumulator, Append* append, ColumnRun
         if append.count == 0:
             break
         append.is_bulk = True
-        status = _append_patiently(accumulator, append)
+        status = _append_patiently(accumulator, append, is_stopped)
         taken += append.taken
     return taken
 
@@ -145,7 +151,7 @@ cdef class BulkCore(ProducerCore):
         cdef object report = callback if callback is not None else on_delivery
         cdef object refusal = None
         cdef Py_ssize_t taken = 0
-        cdef dict message
+        cdef object message
         self.check_usable()
         check_messages(messages)
         try:
@@ -163,7 +169,7 @@ cdef class BulkCore(ProducerCore):
             raise
         return taken
 
-    cdef object _refusal(self, str topic, dict message, int32_t partition, report, int64_t deadline_ns):
+    cdef object _refusal(self, str topic, message, int32_t partition, report, int64_t deadline_ns):
         """Take one record of produce_batch(); return the exception that says why not, or None."""
         cdef object own = message.get("callback")
         if own is None:
@@ -318,7 +324,7 @@ cdef class BulkCore(ProducerCore):
                         append.taken = went_in = 0
                         append.count = _fill_run(run, records)
                     else:
-                        went_in = _append_stretch(&self.accumulator, &append, run)
+                        went_in = _append_stretch(&self.accumulator, &append, run, &self.state.is_stopped)
                 self.state.counters.records_produced += went_in
                 taken[0] += went_in
                 if append.count == 0:

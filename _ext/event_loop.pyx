@@ -181,6 +181,7 @@ cdef void* _main(void* argument) noexcept nogil:
             # SIGSTOP and SIGCONT interrupt it: what came meanwhile is read before a deadline is judged.
             ready = epoll_wait(loop.epoll_fd, events, EVENTS_PER_PASS, 0)
         store32(&loop.sleeping, 0)
+        full_fence()                       # who saw us sleep has appended before; what the ticks look at comes after
         work_seen = load32(&loop.work)
         loop.now_ns = monotonic_ns()
         loop.passes += 1

@@ -9,14 +9,15 @@ from fastkafka.types import Outcome
 from libc.stdint cimport INT32_MAX, int16_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+from posix.unistd cimport usleep
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from fastkafka._core.accumulator cimport (
-    APPEND_BAD_PARTITION, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
+    APPEND_BAD_PARTITION, APPEND_CLOSED, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
     accumulator_append, accumulator_append_one, accumulator_place_waiting,
 )
-from fastkafka._core.atomic cimport load64, load_pointer, store32, store_pointer
+from fastkafka._core.atomic cimport load32, load64, load_pointer, store32, store_pointer
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
 from fastkafka._core.client_core cimport ClientState
 from fastkafka._core.connection cimport Connection, transport_close_all
@@ -47,6 +48,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     PACE_WAIT_NS = 20000000
+    APPENDING_LOOK_US = 50
     TABLE_LOOK_NS = 5000000
     PURGE_LOOK_NS = 100000000              # between looks whether the client was closed meanwhile
     REQUEST_BYTES_MAX = 8388608             # a request closes when it holds so much; the broker allows 100 MB
@@ -221,6 +223,8 @@ cdef class ProducerCore(ReportingCore):
         ReportingCore.stop(self)
         if not self.state.is_forked:
             with nogil:
+                while load32(&self.accumulator.appending):     # at most a run of records each
+                    usleep(APPENDING_LOOK_US)
                 sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
 
     def __dealloc__(self):
@@ -258,8 +262,8 @@ cdef class ProducerCore(ReportingCore):
     cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
                    int64_t deadline_ns) except -1:
         cdef RecordInput record
-        cdef TopicSlot* slot = &self.topic_slots[_slot_of(<PyObject*>topic)]
-        cdef Topic* found = slot.topic
+        cdef TopicSlot* slot
+        cdef Topic* found
         cdef list _kept_headers
         cdef object _kept_value, _kept_key
         if PyBytes_CheckExact(value) and PyBytes_GET_SIZE(value) <= INT32_MAX:
@@ -276,6 +280,9 @@ cdef class ProducerCore(ReportingCore):
         record.headers = NULL
         record.headers_count = record.headers_bytes = 0
         record.callback = NULL
+        # Only now: Python code may have run above, and have given the slot to another topic.
+        slot = &self.topic_slots[_slot_of(<PyObject*>topic)]
+        found = slot.topic
         if slot.name != <PyObject*>topic or not found.is_wanted:
             found = self._topic(topic)
         if self.partitioner_callback is not None and partition == -1:
@@ -285,7 +292,7 @@ cdef class ProducerCore(ReportingCore):
         if report is not None:
             Py_INCREF(report)
             record.callback = <PyObject*>report
-        if accumulator_append_one(&self.accumulator, found, partition, &record):
+        if not self.state.is_stopped and accumulator_append_one(&self.accumulator, found, partition, &record):
             self.state.counters.records_produced += 1      # the GIL is held
             if headers is not None:
                 free(record.headers)
@@ -383,6 +390,8 @@ cdef class ProducerCore(ReportingCore):
         """Append what goes without waiting, and count it; `seen` is what _wait() wants to know."""
         cdef int32_t before = append.taken
         cdef AppendStatus status
+        if self.state.is_stopped or self.state.is_forked:
+            return APPEND_CLOSED           # the GIL is held, so close() has not yet looked for the last records, or is over
         seen[0] = signal_read(&self.accumulator.pool.memory_free)
         status = accumulator_append(&self.accumulator, append)
         self.state.counters.records_produced += append.taken - before    # the GIL is held
@@ -408,6 +417,8 @@ cdef class ProducerCore(ReportingCore):
 
     cdef int _append_failed(self, Append* append, AppendStatus status, str topic) except -1:
         """The one place that turns what the accumulator says into an exception."""
+        if status == APPEND_CLOSED:
+            self.check_usable()
         if status == APPEND_FULL:
             self.saw_full = True
             if self.accumulator.settings.records_max and \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -118,3 +119,11 @@ def test_a_closed_producer_takes_no_batch(broker: EmbeddedBroker) -> None:
     producer.close()
     with pytest.raises(ClosedError):
         producer.produce_batch("closed", [{"value": b"v"}])
+
+
+def test_a_dict_of_another_class_is_a_dict(broker: EmbeddedBroker) -> None:
+    with make(broker) as producer:
+        messages: list[dict[str, Any]] = [{"value": b"1"}, OrderedDict(value=b"2")]
+        assert producer.produce_batch("classes", messages, partition=0) == 2
+        assert producer.flush(30) == 0
+    assert [message.value() for message in read(broker, "classes", 2)] == [b"1", b"2"]

@@ -17,7 +17,7 @@ import pytest
 
 from fastkafka import Consumer, Message, Producer, Slices, TextLines, TopicPartition
 from fastkafka.broker import EmbeddedBroker
-from fastkafka.errors import BufferFull, RecordTooLarge
+from fastkafka.errors import BufferFull, ClosedError, RecordTooLarge
 from tests.scripted.client import Reports
 
 LONG = b"longer than the twelve bytes of a view"
@@ -257,3 +257,69 @@ def test_lines_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="no keys"):
         producer.produce_many("none", lines, keys=[b"a"])
     producer.close(0)
+
+
+def test_rows_with_python_objects_masks_or_no_times_are_refused() -> None:
+    producer = Producer({"bootstrap.servers": "127.0.0.1:1"})
+    with pytest.raises(TypeError, match="hold Python objects"):
+        producer.produce_many("none", np.zeros(2, dtype=[("a", object)]))
+    with pytest.raises(TypeError, match="masked"):
+        masked = np.ma.masked_array(np.array([b"a", b"b"]), mask=[0, 1])  # type: ignore[no-untyped-call]
+        producer.produce_many("none", masked)
+    with pytest.raises(ValueError, match="NaT"):
+        moments = np.array(["NaT"], dtype="datetime64[ms]")
+        producer.produce_many("none", np.array([b"a"]), timestamps=moments)
+    assert len(producer) == 0
+    producer.close(0)
+
+
+# ---- closing meanwhile
+
+
+def test_lines_that_come_after_close_are_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    conf = {"bootstrap.servers": "127.0.0.1:1", "enable.delivery.ranges": True}
+    producer = Producer(conf)
+    ended: list[Any] = []
+
+    def produce() -> None:
+        with TextLines(path) as lines:
+            try:
+                producer.produce_many("t", lines)
+            except ClosedError as problem:
+                ended.append((problem.taken, lines.lines_taken))
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    with path.open("wb", buffering=0) as pipe:
+        pipe.write(b"a\nb\n")
+        producer.close(0)  # the thread may have read, or is about to
+        pipe.write(b"c\nd\n")
+        thread.join()
+    ((taken, lines_taken),) = ended
+    told = sum(entry.records_count for entry in producer.delivery_ranges())
+    assert taken == lines_taken == told
+    assert len(producer) == 0
+
+
+def test_every_row_taken_while_another_thread_closes_has_an_outcome(broker: EmbeddedBroker) -> None:
+    conf = {"bootstrap.servers": broker.bootstrap_servers, "enable.delivery.ranges": True}
+    producer = Producer(conf)
+    rows = np.zeros((3_000_000, 100), dtype=np.uint8)
+    taken: list[int] = []
+
+    def produce() -> None:
+        try:
+            taken.append(producer.produce_many("closing", rows))
+        except ClosedError as problem:
+            taken.append(problem.taken)
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    while not producer.counters()["records_acknowledged"]:
+        pass
+    producer.close(0)
+    thread.join()
+    assert taken == [sum(entry.records_count for entry in producer.delivery_ranges())]
+    assert len(producer) == 0

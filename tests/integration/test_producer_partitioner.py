@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from fastkafka import KafkaException, Producer
 from fastkafka._core.partitioner import partition_for_key
+from fastkafka.errors import ClosedError
 from tests.scripted.broker import ScriptedBroker
 from tests.scripted.client import FLUSH_S, make_producer, prove
 
@@ -152,3 +154,22 @@ def test_a_topic_that_stays_unknown_ends_the_wait_of_a_partitioner() -> None:
     with pytest.raises(KafkaException, match="partitions are not known"):
         producer.produce("t", b"v")
     producer.close(0)
+
+
+def test_a_producer_that_its_partitioner_closes_takes_nothing() -> None:
+    with ScriptedBroker(topics={"t": 3}) as broker:
+
+        def close(topic: str, keys: list[Any], partition_count: int) -> list[int]:
+            closing = threading.Thread(target=producer.close, args=(0,))
+            closing.start()
+            closing.join()
+            return [0] * len(keys)
+
+        producer = make_producer(broker, partitioner_cb=close)
+        with pytest.raises(ClosedError):
+            producer.produce("t", b"v")
+        assert len(producer) == 0
+        producer = make_producer(broker, partitioner_cb=close)
+        with pytest.raises(ClosedError):
+            producer.produce_many("t", [b"v"])
+        assert len(producer) == 0
