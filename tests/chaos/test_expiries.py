@@ -124,7 +124,7 @@ def read_all(servers: str, history: History) -> Counter[bytes]:
 def check(sends: list[Send], found: Counter[bytes], history: History) -> None:
     outcomes = Counter(sent.outcome for sent in sends)
     assert all(sent.outcome_count == 1 for sent in sends)
-    assert outcomes[fastkafka.Outcome.NOT_WRITTEN] > EXPIRIES // 2, outcomes
+    assert outcomes[fastkafka.Outcome.NOT_WRITTEN] > EXPIRIES // 10, outcomes
     assert outcomes[fastkafka.Outcome.UNKNOWN] > 0, outcomes
     assert outcomes[fastkafka.Outcome.DELIVERED] > 0, outcomes
     for sent in sends:
