@@ -95,7 +95,8 @@ def logged(broker: ScriptedBroker) -> dict[Place, list[Record]]:
     return {place: broker.log(*place).records for place in places}
 
 
-def test_four_threads_lose_mix_and_reorder_nothing() -> None:
+def written_by_threads() -> tuple[list[Writer], dict[Place, list[Record]]]:
+    """Have every writer produce in a thread of its own; return them, and what was written."""
     topics = dict.fromkeys(TOPICS, PARTITIONS)
     # Batches of a few records: they open and close under the threads all the time.
     conf = {"batch.size": 4000, "linger.ms": 1}
@@ -104,6 +105,11 @@ def test_four_threads_lose_mix_and_reorder_nothing() -> None:
         in_threads([writer.run for writer in writers])
         assert producer.flush(FLUSH_S) == 0
         logs = logged(broker)
+    return writers, logs
+
+
+def test_four_threads_lose_mix_and_reorder_nothing() -> None:
+    writers, logs = written_by_threads()
     for name, writer in enumerate(writers):
         for place, produced in writer.produced.items():
             mine = [one for one in logs[place] if (one.value or b"").startswith(b"%d:" % name)]
@@ -117,13 +123,7 @@ def test_four_threads_lose_mix_and_reorder_nothing() -> None:
 
 
 def test_each_thread_s_reports_name_the_record_that_is_there() -> None:
-    topics = dict.fromkeys(TOPICS, PARTITIONS)
-    conf = {"batch.size": 4000, "linger.ms": 1}
-    with ScriptedBroker(topics=topics) as broker, make_producer(broker, **conf) as producer:
-        writers = [Writer(producer, name) for name in range(THREADS)]
-        in_threads([writer.run for writer in writers])
-        assert producer.flush(FLUSH_S) == 0
-        logs = logged(broker)
+    writers, logs = written_by_threads()
     for name, writer in enumerate(writers):
         assert writer.reports
         for value, places in writer.reports.items():
