@@ -16,14 +16,14 @@ from fastkafka._core.event_loop cimport loop_wake, loop_wake_by
 from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES, RECORD_OVERHEAD_BYTES_MAX
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise, spin_acquire, try_acquire
 from fastkafka._core.partition_queue cimport (
-    REPORT_FLIGHT_ENDED, REPORT_SERVED, batch_add_address, batch_add_callback, batch_free, batch_new, queue_new,
-    queue_push_sealed, queue_seal,
+    REPORT_FLIGHT_ENDED, REPORT_SERVED, batch_add_address, batch_add_callback, batch_add_slab, batch_free, batch_new,
+    batch_settle, queue_new, queue_push_sealed, queue_seal,
 )
 from fastkafka._core.partitioner cimport (
     Partitioner, PARTITION_ROUND_ROBIN, partition_by_key, partition_sticky, partition_turn, partitioner_wants_sticky,
 )
 from fastkafka._core.record_batch_writer cimport (
-    EncodedRecord, RecordCursor, cursor_begin, cursor_next, encode_record, record_bytes_max,
+    EncodedRecord, RecordCursor, await_next_record, cursor_begin, cursor_next, encode_record, record_bytes_max,
 )
 from fastkafka._core.topic_policy cimport policy_of
 
@@ -45,6 +45,15 @@ cdef PartitionQueue* accumulator_queue(Accumulator* accumulator, Partition* part
         queue = queue_new(partition)
         store_pointer(&partition.outbound, queue)
     release(&accumulator.lock)
+    return queue
+
+
+cdef inline PartitionQueue* _queue_of(Accumulator* accumulator, PartitionTable* table, int32_t partition) noexcept nogil:
+    """Return the queue by the table alone, which spares the partition's cache line; NULL when memory is short."""
+    cdef PartitionQueue* queue = <PartitionQueue*>load_pointer(&table.outbound[partition])
+    if queue == NULL:
+        queue = accumulator_queue(accumulator, table.partitions[partition])
+        store_pointer(&table.outbound[partition], queue)
     return queue
 
 
@@ -143,15 +152,13 @@ cdef AppendStatus _grow(Accumulator* accumulator, Append* append, ProducerBatch*
     if status != APPEND_OK:
         return status
     if batch != NULL:
-        batch.slab_tail.next = slab
-        batch.slab_tail = slab
+        batch_add_slab(batch, slab)
         return APPEND_OK
     batch = _new_batch(accumulator, append, queue)
     if batch == NULL:
         slab_chain_release(&accumulator.pool, slab)
         return APPEND_NO_MEMORY
-    slab.used_bytes = RECORD_BATCH_HEADER_BYTES
-    batch.slabs = batch.slab_tail = slab
+    batch_add_slab(batch, slab)
     batch.base_timestamp_ms = batch.max_timestamp_ms = record.timestamp_ms
     open_batch[0] = batch
     return APPEND_OK
@@ -178,7 +185,7 @@ cdef AppendStatus _append_open(Accumulator* accumulator, Append* append, Produce
             return APPEND_OK
         if append.bytes_max != 0 and append.bytes_taken >= append.bytes_max:
             return APPEND_OK
-        if batch == NULL or batch.slab_tail.capacity_bytes - batch.slab_tail.used_bytes < bytes:
+        if batch == NULL or <size_t>(batch.write_end - batch.write_at) < bytes:
             status = _grow(accumulator, append, open_batch, queue, record, bytes, first_class)
             if status != APPEND_OK:
                 return status
@@ -187,7 +194,7 @@ cdef AppendStatus _append_open(Accumulator* accumulator, Append* append, Produce
             return APPEND_NO_MEMORY
         if record.callback != NULL and not batch_add_callback(batch, record.callback):
             return APPEND_NO_MEMORY
-        encode_record(batch, batch.slab_tail, record)
+        encode_record(batch, record)
         append.bytes_taken += bytes
         append.taken += 1
     return APPEND_OK
@@ -212,6 +219,8 @@ cdef AppendStatus _append_queue(Accumulator* accumulator, Append* append, Partit
     is_new = queue.open != NULL and queue.open != before
     if is_new:
         linger_end_ns = queue.open.created_at_ns + min(accumulator.settings.linger_ns, <int64_t>SLEEP_ON_NS_MAX)
+    if queue.open != NULL:
+        await_next_record(queue.open)
     if queue.open != NULL or queue.sealed_head != NULL:
         accumulator_activate(accumulator, queue)
     release(&queue.lock)
@@ -230,9 +239,7 @@ cdef AppendStatus _append_sticky(Accumulator* accumulator, Append* append, Parti
     cdef PartitionQueue* queue
     while append.taken < limit and status == APPEND_OK:
         index = partition_sticky(partitioner, append.topic, table)
-        queue = <PartitionQueue*>load_pointer(&table.partitions[index].outbound)
-        if queue == NULL:
-            queue = accumulator_queue(accumulator, table.partitions[index])
+        queue = _queue_of(accumulator, table, index)
         if queue == NULL:
             return APPEND_NO_MEMORY
         append.bytes_max = <size_t>max(partitioner.sticky_bytes - append.topic.sticky_bytes, <int64_t>1)
@@ -281,7 +288,7 @@ cdef AppendStatus _append_known(Accumulator* accumulator, Append* append, Partit
             status = _append_sticky(accumulator, append, table)
             append.count = count
             continue
-        queue = accumulator_queue(accumulator, table.partitions[partition])
+        queue = _queue_of(accumulator, table, partition)
         if queue == NULL:
             return APPEND_NO_MEMORY
         before = append.taken
@@ -348,16 +355,17 @@ cdef bint accumulator_append_one(Accumulator* accumulator, Topic* topic, int32_t
             partition = partition_by_key(partitioner, record.key, record.key_bytes, table.count)
     elif partition >= table.count:
         return False
-    queue = <PartitionQueue*>load_pointer(&table.partitions[partition].outbound)
+    queue = <PartitionQueue*>load_pointer(&table.outbound[partition])
     if queue == NULL or not try_acquire(&queue.lock):
         return False
     batch = queue.open
     fits = (batch != NULL and queue.is_active
-            and batch.slab_tail.capacity_bytes - batch.slab_tail.used_bytes >= bytes
+            and <size_t>(batch.write_end - batch.write_at) >= bytes
             and batch.bytes + bytes <= settings.batch_bytes and batch.records_count < settings.batch_records
             and (record.callback == NULL or batch_add_callback(batch, record.callback)))
     if fits:
-        encode_record(batch, batch.slab_tail, record)
+        encode_record(batch, record)
+        await_next_record(batch)
     release(&queue.lock)
     if fits and is_sticky:
         topic.sticky_bytes += <int64_t>bytes
@@ -397,6 +405,8 @@ cdef AppendStatus _append_waiting(Accumulator* accumulator, Append* append) noex
             topic.waiting_keyless = NULL
         before = <ProducerBatch*>slot[0]
         status = _append_open(accumulator, append, <ProducerBatch**>slot, NULL, limit, 0, address)
+        if slot[0] != NULL:
+            batch_settle(<ProducerBatch*>slot[0])
         if slot[0] != before:
             _push_waiting(topic, <ProducerBatch*>slot[0])
             is_new = True
@@ -461,7 +471,7 @@ cdef void accumulator_place_waiting(Accumulator* accumulator, Topic* topic, Part
             _place_addressed(accumulator, topic, table, batch)
         else:
             topic.sticky_bytes = partitioner.sticky_bytes      # draw anew for every batch
-            queue = accumulator_queue(accumulator, table.partitions[partition_sticky(partitioner, topic, table)])
+            queue = _queue_of(accumulator, table, partition_sticky(partitioner, topic, table))
             if queue == NULL:
                 _push_waiting(topic, batch)
             else:
@@ -523,6 +533,7 @@ cdef void _place_orphan(Accumulator* accumulator, Append* append) noexcept nogil
     cdef ProducerBatch* batch = NULL
     _append_open(accumulator, append, &batch, NULL, 1, 0, append.partition)
     if batch != NULL:
+        batch_settle(batch)
         batch.next = accumulator.orphans
         accumulator.orphans = batch
 

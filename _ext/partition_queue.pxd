@@ -30,6 +30,18 @@ cdef struct CallbackSlot:
     int32_t index                          # of the record in its batch
 
 cdef struct ProducerBatch:
+    # One cache line that every record writes: under queue.lock (topic.lock while waiting) until sealed.
+    char* write_at                         # in slab_tail, where the next record goes; batch_settle tells the slab
+    char* write_end
+    size_t bytes                           # header and records, uncompressed
+    int64_t base_timestamp_ms
+    int64_t max_timestamp_ms
+    int32_t records_count
+    int32_t callbacks_count
+    CallbackSlot* callbacks
+    int32_t callbacks_capacity
+    bint keeps_records                     # somebody will read the records in a report
+    # What it belongs to, and the rest of what the application thread writes until it is sealed.
     ProducerBatch* next                    # in whichever list holds it
     ProducerBatch* older                   # the list of batches without an outcome: ledger.lock
     ProducerBatch* newer
@@ -40,19 +52,10 @@ cdef struct ProducerBatch:
     PartitionQueue* queue                  # NULL while the topic's partitions are not known
     int32_t* addresses                     # waiting, not keyless: each record's partition, -1 by key
     int32_t addresses_capacity
-    # written by the application thread under queue.lock (topic.lock while waiting) until sealed
     Slab* slabs
     Slab* slab_tail
-    size_t bytes                           # header and records, uncompressed
-    int32_t records_count
-    int64_t base_timestamp_ms
-    int64_t max_timestamp_ms
     int64_t created_at_ns
     int64_t deadline_ns                    # delivery.timeout.ms after creation
-    CallbackSlot* callbacks
-    int32_t callbacks_count
-    int32_t callbacks_capacity
-    bint keeps_records                     # somebody will read the records in a report
     # I/O thread
     Slab* wire_slabs                       # what is sent when compressed; NULL: slabs themselves
     size_t wire_bytes
@@ -77,14 +80,14 @@ cdef struct ProducerBatch:
 
 cdef struct PartitionQueue:
     Lock lock                              # guards open, sealed_*, is_active, slab_class
-    Partition* partition
+    bint is_active                         # known to the sender, or on its way there
     ProducerBatch* open
+    Partition* partition
     ProducerBatch* sealed_head
     ProducerBatch* sealed_tail
     int32_t sealed_count                   # written under the lock, read by draws without it
     int64_t sealed_records
     int64_t sealed_bytes
-    bint is_active                         # known to the sender, or on its way there
     int32_t slab_class                     # of the next batch's first slab
     PartitionQueue* next_activated         # accumulator.lock
     # I/O thread
@@ -111,6 +114,7 @@ cdef struct PartitionQueue:
 cdef ProducerBatch* batch_new(Topic* topic, PartitionQueue* queue, int64_t id, int64_t now_ns,
                               int64_t delivery_timeout_ns) noexcept nogil
 cdef void batch_free(ProducerBatch* batch, SlabPool* pool) noexcept nogil
+cdef void batch_add_slab(ProducerBatch* batch, Slab* slab) noexcept nogil
 cdef bint batch_add_callback(ProducerBatch* batch, PyObject* callback) noexcept nogil
 cdef bint batch_add_address(ProducerBatch* batch, int32_t partition) noexcept nogil
 cdef PartitionQueue* queue_new(Partition* partition) noexcept nogil
@@ -123,3 +127,9 @@ cdef void queue_add_retry(PartitionQueue* queue, ProducerBatch* batch) noexcept 
 cdef void queue_unsend(PartitionQueue* queue) noexcept nogil
 cdef void queue_requeue(PartitionQueue* queue) noexcept nogil
 cdef bint batch_comes_before(ProducerBatch* one, ProducerBatch* other) noexcept nogil
+
+
+cdef inline void batch_settle(ProducerBatch* batch) noexcept nogil:
+    """Tell the last slab how far it was written, before anybody else reads it."""
+    # Not per record: the slab's own line would be one more to fetch, for each of many partitions.
+    batch.slab_tail.used_bytes = <size_t>(batch.write_at - batch.slab_tail.data)

@@ -5,6 +5,7 @@
 # next: record_batch_writer encodes into the open batch, sender takes the sealed ones
 from libc.stdlib cimport calloc, free, realloc
 from fastkafka._core.buffer cimport SLAB_CLASS_DEFAULT, slab_chain_release, slab_class_bytes
+from fastkafka._core.cache_line cimport calloc_by_line
 from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES, SEQUENCE_MASK
 from fastkafka._core.lock cimport acquire_nogil, release
 
@@ -12,7 +13,7 @@ from fastkafka._core.lock cimport acquire_nogil, release
 cdef ProducerBatch* batch_new(Topic* topic, PartitionQueue* queue, int64_t id, int64_t now_ns,
                               int64_t delivery_timeout_ns) noexcept nogil:
     """Make an empty batch; its header's bytes are counted, its slabs come with the first record."""
-    cdef ProducerBatch* batch = <ProducerBatch*>calloc(1, sizeof(ProducerBatch))
+    cdef ProducerBatch* batch = <ProducerBatch*>calloc_by_line(sizeof(ProducerBatch))
     if batch == NULL:
         return NULL
     batch.id = id
@@ -36,6 +37,19 @@ cdef void batch_free(ProducerBatch* batch, SlabPool* pool) noexcept nogil:
     free(batch.callbacks)
     free(batch.addresses)
     free(batch)
+
+
+cdef void batch_add_slab(ProducerBatch* batch, Slab* slab) noexcept nogil:
+    """Let the next records go to another slab; the first one leaves room for the header."""
+    if batch.slab_tail == NULL:
+        batch.slabs = slab
+        slab.used_bytes = RECORD_BATCH_HEADER_BYTES
+    else:
+        batch_settle(batch)
+        batch.slab_tail.next = slab
+    batch.slab_tail = slab
+    batch.write_at = slab.data + slab.used_bytes
+    batch.write_end = slab.data + slab.capacity_bytes
 
 
 cdef bint batch_add_callback(ProducerBatch* batch, PyObject* callback) noexcept nogil:
@@ -72,7 +86,7 @@ cdef bint batch_add_address(ProducerBatch* batch, int32_t partition) noexcept no
 
 
 cdef PartitionQueue* queue_new(Partition* partition) noexcept nogil:
-    cdef PartitionQueue* queue = <PartitionQueue*>calloc(1, sizeof(PartitionQueue))
+    cdef PartitionQueue* queue = <PartitionQueue*>calloc_by_line(sizeof(PartitionQueue))
     if queue != NULL:
         queue.partition = partition
         queue.proven_leader_id = -1
@@ -105,6 +119,7 @@ cdef void queue_seal(PartitionQueue* queue) noexcept nogil:
     while size_class < SLAB_CLASS_DEFAULT and batch.bytes > slab_class_bytes(size_class) // 2:
         size_class += 1
     queue.slab_class = size_class
+    batch_settle(batch)
     queue.open = NULL
     queue_push_sealed(queue, batch)
 

@@ -13,7 +13,8 @@ from fastkafka._core.topic_policy cimport TopicPolicy
 from fastkafka._core.topics cimport Topic
 
 cdef enum:
-    TOPIC_SLOTS = 64                       # a power of two
+    TOPIC_SETS = 128                       # a power of two
+    TOPIC_SET_SLOTS = 4                    # a cache line of them
 
 cdef struct TopicSlot:
     PyObject* name                         # a reference of its own
@@ -21,7 +22,7 @@ cdef struct TopicSlot:
 
 cdef class ProducerCore(ReportingCore):
     cdef Sender sender
-    cdef TopicSlot[TOPIC_SLOTS] topic_slots   # by the str objects of earlier calls: most programs repeat theirs
+    cdef TopicSlot[TOPIC_SETS * TOPIC_SET_SLOTS] topic_slots   # by the str objects of earlier calls: programs repeat theirs
     cdef int64_t block_ns                     # produce(): how long to wait for memory; 0 raises at once
     cdef int64_t bulk_block_ns
     cdef int64_t purges_asked

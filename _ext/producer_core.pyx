@@ -8,7 +8,7 @@ from fastkafka.types import Outcome
 
 from libc.stdint cimport INT32_MAX, int16_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 from posix.unistd cimport usleep
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
@@ -120,9 +120,19 @@ cdef int _code_flags(object entry) except -1:
     return flags
 
 
-cdef inline size_t _slot_of(PyObject* name) noexcept:
+cdef inline TopicSlot* _set_of(TopicSlot* slots, PyObject* name) noexcept:
     cdef size_t address = <size_t>name
-    return (address >> 4 ^ address >> 10) & (TOPIC_SLOTS - 1)
+    return &slots[((address >> 4 ^ address >> 11) & (TOPIC_SETS - 1)) * TOPIC_SET_SLOTS]
+
+
+cdef inline Topic* _remembered(TopicSlot* slots, PyObject* name) noexcept:
+    """Return the topic that this str object named before, NULL when that was long ago or it is not asked for."""
+    cdef TopicSlot* slot = _set_of(slots, name)
+    cdef int index
+    for index in range(TOPIC_SET_SLOTS):
+        if slot[index].name == name:
+            return slot[index].topic if slot[index].topic.is_wanted else NULL
+    return NULL
 
 
 cdef class ProducerCore(ReportingCore):
@@ -229,7 +239,7 @@ cdef class ProducerCore(ReportingCore):
 
     def __dealloc__(self):
         cdef int slot
-        for slot in range(TOPIC_SLOTS):
+        for slot in range(TOPIC_SETS * TOPIC_SET_SLOTS):
             Py_XDECREF(self.topic_slots[slot].name)
         if self.state.is_forked:
             return
@@ -262,7 +272,6 @@ cdef class ProducerCore(ReportingCore):
     cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
                    int64_t deadline_ns) except -1:
         cdef RecordInput record
-        cdef TopicSlot* slot
         cdef Topic* found
         cdef list _kept_headers
         cdef object _kept_value, _kept_key
@@ -280,10 +289,8 @@ cdef class ProducerCore(ReportingCore):
         record.headers = NULL
         record.headers_count = record.headers_bytes = 0
         record.callback = NULL
-        # Only now: Python code may have run above, and have given the slot to another topic.
-        slot = &self.topic_slots[_slot_of(<PyObject*>topic)]
-        found = slot.topic
-        if slot.name != <PyObject*>topic or not found.is_wanted:
+        found = _remembered(self.topic_slots, <PyObject*>topic)
+        if found == NULL:
             found = self._topic(topic)
         if self.partitioner_callback is not None and partition == -1:
             partition = self._ask_partitioner(topic, [key])[0]
@@ -446,16 +453,23 @@ cdef class ProducerCore(ReportingCore):
         raise MemoryError
 
     cdef Topic* _topic(self, str name) except NULL:
-        cdef TopicSlot* slot = &self.topic_slots[_slot_of(<PyObject*>name)]
-        if slot.name == <PyObject*>name and slot.topic.is_wanted:
-            return slot.topic
-        cdef Topic* topic = self.topic_named(name)
+        cdef Topic* topic = _remembered(self.topic_slots, <PyObject*>name)
+        cdef TopicSlot* slot
+        cdef PyObject* forgotten
+        if topic != NULL:
+            return topic
+        topic = self.topic_named(name)
         if not topic.is_wanted:
             self.want_topic(name)
+        if _remembered(self.topic_slots, <PyObject*>name) != NULL:
+            return topic                   # it was known, and only not asked for
+        slot = _set_of(self.topic_slots, <PyObject*>name)
         Py_INCREF(name)
-        Py_XDECREF(slot.name)
-        slot.name = <PyObject*>name
-        slot.topic = topic
+        forgotten = slot[TOPIC_SET_SLOTS - 1].name
+        memmove(slot + 1, slot, (TOPIC_SET_SLOTS - 1) * sizeof(TopicSlot))
+        slot[0].name = <PyObject*>name
+        slot[0].topic = topic
+        Py_XDECREF(forgotten)
         return topic
 
     # --- the control thread's door ---

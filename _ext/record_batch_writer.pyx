@@ -22,7 +22,9 @@ from fastkafka._core.layout cimport (
     LAST_OFFSET_DELTA_AT, LOG_OVERHEAD_BYTES, MAGIC_AT, MAGIC_V2, MAX_TIMESTAMP_AT, PARTITION_LEADER_EPOCH_AT,
     PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORDS_COUNT_AT, RECORD_BATCH_HEADER_BYTES, SEQUENCE_MASK,
 )
-from fastkafka._core.partition_queue cimport NO_SEQUENCE, batch_add_callback, batch_free, batch_new
+from fastkafka._core.partition_queue cimport (
+    NO_SEQUENCE, batch_add_callback, batch_add_slab, batch_free, batch_new, batch_settle,
+)
 from fastkafka._core.varint cimport get_varlong
 
 
@@ -123,20 +125,17 @@ cdef bint batch_restore_records(ProducerBatch* batch, SlabPool* pool, Decompress
 
 cdef bint _append(ProducerBatch* part, SlabPool* pool, const RecordInput* record, bint from_reserve) noexcept nogil:
     """Encode one record into a batch that nobody else sees, taking slabs as it grows; False without memory."""
-    cdef Slab* slab = part.slab_tail
+    cdef Slab* slab
     cdef size_t bytes = record_bytes_max(record)
-    if slab == NULL or slab.capacity_bytes - slab.used_bytes < bytes:
+    if part.slab_tail == NULL or <size_t>(part.write_end - part.write_at) < bytes:
         slab = slab_take(pool, bytes + RECORD_BATCH_HEADER_BYTES, SLAB_CLASS_DEFAULT, from_reserve)
         if slab == NULL:
             return False
         if part.slabs == NULL:
-            part.slabs = slab
-            slab.used_bytes = RECORD_BATCH_HEADER_BYTES
             part.base_timestamp_ms = part.max_timestamp_ms = record.timestamp_ms
-        else:
-            part.slab_tail.next = slab
-        part.slab_tail = slab
-    encode_record(part, slab, record)
+        batch_add_slab(part, slab)
+    encode_record(part, record)
+    batch_settle(part)
     return True
 
 

@@ -24,25 +24,26 @@ cdef struct Partition:
 cdef struct PartitionTable:
     int32_t count                         # partitions that the cluster has
     Partition** partitions
+    void** outbound                       # atomic; what partitions[i].outbound says, once a record went there
     PartitionTable* retired               # the table before; freed with the registry
 
 cdef struct Topic:
+    PartitionTable* table                 # atomic; NULL until known. It and the next are one cache line: records read it
+    void* policy                          # TopicPolicy*, atomic, set once; NULL: the client's
+    int32_t is_wanted                     # atomic: part of metadata requests
+    int32_t sticky_partition              # relaxed; where keyless records go now
+    int64_t sticky_bytes                  # relaxed; bytes since the last switch
+    uint32_t turn                         # relaxed; records that round robin has placed
     Lock lock                             # guards table (for writing), partitions_made, waiting_*
     Topic* next
     char* name
     int16_t name_bytes
     uint8_t topic_id[16]                  # I/O thread; zeros until known
-    PartitionTable* table                 # atomic; NULL until known
     int32_t error_code                    # why the table is not known; 0 while asking
     int32_t logged_error_code             # I/O thread: a failure is logged once per topic and error
     int64_t wanted_at_ns                  # when the application first asked
     int64_t known_at_ns                   # I/O thread: when metadata last spoke of it
     TopicCounters* counters               # I/O thread; NULL before the first batch is sent
-    int32_t is_wanted                     # atomic: part of metadata requests
-    int32_t sticky_partition              # relaxed; where keyless records go now
-    int64_t sticky_bytes                  # relaxed; bytes since the last switch
-    void* policy                          # TopicPolicy*, atomic, set once; NULL: the client's
-    uint32_t turn                         # relaxed; records that round robin has placed
     int32_t partitions_made
     Partition** partitions                # made so far, index order; may exceed table.count
     void* waiting_head                    # ProducerBatch* of records whose partition is not known yet

@@ -4,9 +4,10 @@
 # thread and GIL: any thread, no GIL; Topic.lock as marked; what "I/O thread" marks is its alone
 # next: partitioner chooses in a table, cluster_view moves leaders
 # Topics and partitions live as long as their client: a record in flight may always point at them.
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 from fastkafka._core.atomic cimport load_pointer, store_pointer
+from fastkafka._core.cache_line cimport calloc_by_line
 from fastkafka._core.lock cimport acquire_nogil, release
 
 
@@ -26,7 +27,7 @@ cdef Topic* topic_find_or_add(TopicRegistry* registry, const char* name, size_t 
             break
         topic = topic.next
     if topic == NULL:
-        topic = <Topic*>calloc(1, sizeof(Topic) + name_bytes + 1)
+        topic = <Topic*>calloc_by_line(sizeof(Topic) + name_bytes + 1)
         if topic != NULL:
             topic.name = <char*>topic + sizeof(Topic)
             memcpy(topic.name, name, name_bytes)
@@ -96,12 +97,13 @@ cdef PartitionTable* topic_make_table(Topic* topic, int32_t count) noexcept nogi
     cdef PartitionTable* table
     if count <= 0 or count > PARTITION_INDEX_MAX or not _make_partitions(topic, count):
         return NULL
-    table = <PartitionTable*>malloc(sizeof(PartitionTable) + <size_t>count * sizeof(Partition*))
+    table = <PartitionTable*>calloc_by_line(sizeof(PartitionTable) + 2 * <size_t>count * sizeof(void*))
     if table == NULL:
         return NULL
     table.count = count
     table.partitions = <Partition**>(<char*>table + sizeof(PartitionTable))
     memcpy(table.partitions, topic.partitions, <size_t>count * sizeof(Partition*))
+    table.outbound = <void**>(table.partitions + count)
     return table
 
 

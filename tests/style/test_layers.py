@@ -11,7 +11,8 @@ from tests.style.project_files import ROOMS
 
 # Bottom first. A room may cimport from its own layer and from those below it.
 LAYERS: dict[str, str] = {
-    "leaves": "endian varint layout murmur2 xxhash64 lock atomic clock pin error_codes spare_bytes",
+    "leaves": "endian varint layout murmur2 xxhash64 lock atomic clock cache_line pin error_codes "
+    "spare_bytes",
     "bytes": "buffer crc32c compression snappy_block codec_gzip codec_snappy codec_lz4 codec_zstd",
     "shared state": "topics cluster_view histogram counters log_ring waiter completions",
     "transport": "event_loop connection tls frame submissions",
