@@ -27,6 +27,7 @@ cdef enum AppendStatus:
 
 cdef enum:
     PACE_BYTES = 8388608
+    PACE_WAIT_NS = 40000000                # Kafka on a busy machine takes as long between two acknowledgements
 
 cdef struct AccumulatorSettings:
     size_t batch_bytes                     # batch.size
@@ -78,3 +79,8 @@ cdef PartitionQueue* accumulator_take_activated(Accumulator* accumulator) noexce
 cdef int64_t accumulator_flush(Accumulator* accumulator) noexcept nogil
 cdef void accumulator_served(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil
 cdef void accumulator_flight_ended(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil
+
+
+cdef inline int64_t with_tolerance_ns(int64_t linger_ns) noexcept nogil:
+    """Return how long an unfilled batch may wait when that spares a wake-up: an eighth more."""
+    return linger_ns + (linger_ns >> 3)

@@ -218,7 +218,8 @@ cdef AppendStatus _append_queue(Accumulator* accumulator, Append* append, Partit
         is_full = True
     is_new = queue.open != NULL and queue.open != before
     if is_new:
-        linger_end_ns = queue.open.created_at_ns + min(accumulator.settings.linger_ns, <int64_t>SLEEP_ON_NS_MAX)
+        linger_end_ns = queue.open.created_at_ns + with_tolerance_ns(
+            min(accumulator.settings.linger_ns, <int64_t>SLEEP_ON_NS_MAX))
     if queue.open != NULL:
         await_next_record(queue.open)
     if queue.open != NULL or queue.sealed_head != NULL:

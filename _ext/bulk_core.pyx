@@ -11,7 +11,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from fastkafka._core.accumulator cimport (
-    APPEND_CLOSED, APPEND_LOCKED, APPEND_OK, APPEND_PACE, Accumulator, accumulator_append,
+    APPEND_CLOSED, APPEND_LOCKED, APPEND_OK, APPEND_PACE, Accumulator, PACE_WAIT_NS, accumulator_append,
 )
 from fastkafka._core.atomic cimport add32, full_fence, load32
 from fastkafka._core.buffer_import cimport TimestampColumn, column_of, timestamps_of
@@ -25,7 +25,6 @@ from fastkafka._core.text_lines cimport LINES_END, LINES_FAILED, LINES_OK, TextL
 
 cdef enum:
     STRETCH_NS = 50000000                  # without the GIL; then signal handlers run: Ctrl-C within 100 ms
-    PACE_WAIT_NS = 20000000
 
 
 # --- without the GIL --------------------------------------------------------------------------------
@@ -323,6 +322,7 @@ cdef class BulkCore(ProducerCore):
                     if counts_each:         # callbacks need the GIL, and a bound of records its count
                         append.taken = went_in = 0
                         append.count = _fill_run(run, records)
+                        append.is_bulk = True
                     else:
                         went_in = _append_stretch(&self.accumulator, &append, run, &self.state.is_stopped)
                 self.state.counters.records_produced += went_in

@@ -440,6 +440,7 @@ cdef void _read(Connection* connection) noexcept nogil:
     cdef bint alive
     cdef char[160] text
     connection.read_this_pass = True
+    connection.reader.is_drained = False
     for _frames in range(READ_FRAMES_PER_PASS):
         status = frame_read(&connection.reader, connection.transport.frames, &connection.channel, &frame,
                             &connection.transport.counters.bytes_read)

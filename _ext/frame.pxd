@@ -47,6 +47,7 @@ cdef struct FrameReader:
     size_t filled_bytes
     size_t staged_begin
     size_t staged_end
+    bint is_drained                        # the last read took all there was: another would only say so
     char staging[STAGING_BYTES]
 
 cdef FramePool* frame_pool_new(size_t free_bytes_max) noexcept nogil

@@ -144,6 +144,8 @@ cdef int _refill(FrameReader* reader, Channel* channel, int64_t* bytes_read) noe
     cdef int part_count = 0
     cdef size_t missing = 0
     cdef ssize_t moved
+    if reader.is_drained:
+        return FRAME_AGAIN
     if reader.staged_begin == reader.staged_end:
         reader.staged_begin = reader.staged_end = 0
     elif reader.staged_begin > 0:
@@ -164,6 +166,7 @@ cdef int _refill(FrameReader* reader, Channel* channel, int64_t* bytes_read) noe
             return FRAME_AGAIN
         return FRAME_CLOSED if moved == CHANNEL_CLOSED else FRAME_FAILED
     bytes_read[0] += moved
+    reader.is_drained = <size_t>moved < missing + parts[part_count].iov_len
     if <size_t>moved <= missing:
         reader.filled_bytes += <size_t>moved
     else:
@@ -174,6 +177,8 @@ cdef int _refill(FrameReader* reader, Channel* channel, int64_t* bytes_read) noe
 
 cdef int frame_read(FrameReader* reader, FramePool* pool, Channel* channel, Frame** out, int64_t* bytes_read) noexcept nogil:
     """Return the next whole frame, reading the socket at most as often as it takes.
+
+    The caller clears `is_drained` when epoll or a new pass may know of more.
 
     Returns: FRAME_READY with *out (the caller owns the reference), or why there is none
     """

@@ -15,7 +15,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from fastkafka._core.accumulator cimport (
     APPEND_BAD_PARTITION, APPEND_CLOSED, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
-    accumulator_append, accumulator_append_one, accumulator_place_waiting,
+    PACE_WAIT_NS, accumulator_append, accumulator_append_one, accumulator_place_waiting,
 )
 from fastkafka._core.atomic cimport load32, load64, load_pointer, store32, store_pointer
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
@@ -47,10 +47,10 @@ cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
 
 cdef enum:
-    PACE_WAIT_NS = 20000000
     APPENDING_LOOK_US = 50
     TABLE_LOOK_NS = 5000000
     PURGE_LOOK_NS = 100000000              # between looks whether the client was closed meanwhile
+    FROM_NOW = -1                          # a deadline in block_ns, told when somebody waits: the clock costs 27 ns
     REQUEST_BYTES_MAX = 8388608             # a request closes when it holds so much; the broker allows 100 MB
 
 
@@ -267,7 +267,7 @@ cdef class ProducerCore(ReportingCore):
         if self.state.is_stopped or self.state.is_forked:
             self.check_usable()
         self._take(topic, value, key, partition, callback if callback is not None else on_delivery, timestamp, headers,
-                   monotonic_ns() + self.block_ns if self.block_ns else 0)
+                   FROM_NOW if self.block_ns else 0)
 
     cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
                    int64_t deadline_ns) except -1:
@@ -357,6 +357,8 @@ cdef class ProducerCore(ReportingCore):
                 status = self._append(&append, &seen)
                 if status == APPEND_OK:
                     return 0
+                if deadline_ns == FROM_NOW:
+                    deadline_ns = monotonic_ns() + self.block_ns
                 self._wait(&append, status, seen, deadline_ns, topic)
         finally:
             free(record.headers)
@@ -471,6 +473,10 @@ cdef class ProducerCore(ReportingCore):
         slot[0].topic = topic
         Py_XDECREF(forgotten)
         return topic
+
+    def memory_bytes(self):
+        """Return how many bytes records take now, and how many were ever made for them and are kept; for tests."""
+        return load64(&self.accumulator.pool.charged_bytes), load64(&self.accumulator.pool.allocated_bytes)
 
     # --- the control thread's door ---
 

@@ -147,7 +147,7 @@ cdef int32_t source_run(list values, list keys, list timestamps, Py_ssize_t firs
     Cost:    about 5 ns for a record; no reference is taken, nothing allocated
     """
     cdef int32_t index, count = <int32_t>min(PyList_GET_SIZE(values) - first, <Py_ssize_t>RUN_RECORDS_MAX)
-    cdef Py_ssize_t last = first + count - 1
+    cdef Py_ssize_t last = PyList_GET_SIZE(values) - 1
     cdef RecordInput* record
     cdef PyObject* moment
     if (keys is not None and PyList_GET_SIZE(keys) != PyList_GET_SIZE(values)) \

@@ -6,7 +6,7 @@
 from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
-from fastkafka._core.accumulator cimport accumulator_take_activated, accumulator_take_waiting_over
+from fastkafka._core.accumulator cimport accumulator_take_activated, accumulator_take_waiting_over, with_tolerance_ns
 from fastkafka._core.atomic cimport add64, load32, load64, load_pointer, store32
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.cluster_view cimport ROLE_PRODUCE, broker_find, view_set_leader
@@ -107,7 +107,7 @@ cdef int64_t _look_at(Sender* sender, PartitionQueue* queue, int64_t now_ns, int
     queue.saw_open = queue.open != NULL
     if queue.saw_open and leader != NULL:
         due_ns = queue.open.created_at_ns + linger_ns
-        due_ns = min(due_ns, max(queue.open.created_at_ns, leader.last_request_at_ns + linger_ns))
+        due_ns = min(due_ns, max(queue.open.created_at_ns, leader.last_request_at_ns + with_tolerance_ns(linger_ns)))
         if queue.open.id <= flush_id or pressure:
             due_ns = now_ns
     elif not queue.saw_open and not queue.saw_sealed and queue.retry_head == NULL and queue.flight_head == NULL:
@@ -248,6 +248,7 @@ cdef int64_t sender_tick(void* owner, int64_t now_ns) noexcept nogil:
     cdef Sender* sender = <Sender*>owner
     cdef PartitionQueue* queue
     cdef BrokerSender* to
+    cdef int64_t busy_until_ns
     cdef int32_t changes = load32(&sender.accumulator.changes)
     cdef bint work_left = False
     if now_ns >= sender.next_expiry_ns:
@@ -271,6 +272,10 @@ cdef int64_t sender_tick(void* owner, int64_t now_ns) noexcept nogil:
     while to != NULL:
         if _send_to(sender, to, now_ns):
             work_left = True
+        # A batch that opens while this broker is busy leaves then (rule 10): who looks then need not be woken for it.
+        busy_until_ns = to.last_request_at_ns + with_tolerance_ns(sender.settings.linger_ns)
+        if busy_until_ns > now_ns:
+            sender.next_look_ns = min(sender.next_look_ns, busy_until_ns)
         to = to.next
     if work_left or sender.look_wanted:
         sender.look_wanted = True

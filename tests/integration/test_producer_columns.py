@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from fastkafka import Consumer, Message, Producer, Slices, TextLines, TopicPartition
-from fastkafka.broker import EmbeddedBroker
+from fastkafka.broker import EmbeddedBroker, Fault
 from fastkafka.errors import BufferFull, ClosedError, RecordTooLarge
 from tests.scripted.client import Reports
 
@@ -122,6 +122,22 @@ def test_a_bound_of_records_holds_for_columns_too(broker: EmbeddedBroker) -> Non
         producer.produce_many("bound", np.zeros((1000, 3), dtype=np.uint8))
     assert caught.value.taken == len(producer) == 300
     producer.close(0)
+
+
+def test_columns_with_a_bound_of_records_wait_for_used_memory_as_lists_do(
+    broker: EmbeddedBroker,
+) -> None:
+    # Replies come late, though sooner than a producer gives up waiting for a used slab.
+    broker.faults.add(Fault(api="produce", delay_ms=20, times=1000))
+    conf = {
+        "bootstrap.servers": broker.bootstrap_servers,
+        "queue.buffering.max.messages": 10_000_000,
+    }
+    with Producer(conf) as producer:
+        producer.produce_many("paced", np.zeros((400_000, 100), dtype=np.uint8))
+        _, made_bytes = producer.memory_bytes()
+    broker.faults.clear()
+    assert made_bytes < 30 << 20  # of 46 MB that were encoded
 
 
 NO_COLUMNS: dict[str, tuple[Any, type[Exception], str]] = {
