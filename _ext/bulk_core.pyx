@@ -24,6 +24,7 @@ from fastkafka._core.record_source cimport RUN_RECORDS_MAX, check_messages, sour
 from fastkafka._core.text_lines cimport LINES_END, LINES_FAILED, LINES_OK, TextLines, lines_put_back, lines_run
 
 cdef enum:
+    ASKED_KEYS_MAX = 256                   # in one call of the user's partitioner
     STRETCH_NS = 50000000                  # without the GIL; then signal handlers run: Ctrl-C within 100 ms
 
 
@@ -212,7 +213,7 @@ cdef class BulkCore(ProducerCore):
         cdef list some, chosen
         cdef Py_ssize_t end
         while taken[0] < len(values):
-            end = min(taken[0] + RUN_RECORDS_MAX, len(values))
+            end = min(taken[0] + ASKED_KEYS_MAX, len(values))
             some = [None] * (end - taken[0]) if keys is None else keys[taken[0]:end]
             chosen = self._ask_partitioner(topic, some)
             for partition in chosen:
