@@ -71,6 +71,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "accumulator": (),
     "sequences": (),
     "sender": (),
+    "availability": (),
     "gathering": (),
     "delivery": (),
     "produce_request": (),

@@ -80,10 +80,10 @@ cdef int32_t partition_turn(const Topic* topic, const PartitionTable* table, uin
     return <int32_t>first
 
 
-cdef inline int32_t _waiting(const Partitioner* partitioner, const Partition* partition) noexcept nogil:
-    """Return how many batches wait for a partition; -1 when it has no leader."""
+cdef inline int32_t _waiting(const Partitioner* partitioner, const Partition* partition, bint only_available) noexcept nogil:
+    """Return how many batches wait for a partition; -1 when it is left out: no leader, or not an available one."""
     cdef PartitionQueue* queue
-    if partition.leader_id < 0:
+    if partition.leader_id < 0 or only_available and partitioner.is_adaptive and partition.is_unavailable:
         return -1
     queue = <PartitionQueue*>load_pointer(&partition.outbound)
     if queue == NULL or not partitioner.is_adaptive:
@@ -91,39 +91,48 @@ cdef inline int32_t _waiting(const Partitioner* partitioner, const Partition* pa
     return load32_relaxed(&queue.sealed_count) + load32_relaxed(&queue.flight_count)
 
 
-cdef int32_t partition_draw(Partitioner* partitioner, Topic* topic, PartitionTable* table) noexcept nogil:
-    """Draw a partition for the next keyless records, the likelier the less waits for it.
-
-    Of partitions for which 0, 1 and 3 batches wait the first is chosen with a chance of 4 in 8, the second 3, the
-    last 1. Those without a leader are left out; without any, the draw is blind.
-    Cost:   two walks over at most DRAW_STEPS_MAX partitions, once per batch
-    Source: KIP-794, BuiltInPartitioner.java
-    """
-    cdef uint32_t first = _random(partitioner) % <uint32_t>table.count
+cdef bint _draw(Partitioner* partitioner, Topic* topic, PartitionTable* table, uint32_t first, bint only_available) noexcept nogil:
+    """Draw among the partitions that are not left out; False when all are."""
     cdef uint32_t index, step, steps = <uint32_t>min(table.count, <int32_t>DRAW_STEPS_MAX)
     cdef int32_t waiting, most = 0
-    cdef int64_t total = 0, drawn, with_leader = 0
-    topic.sticky_bytes = 0
-    topic.sticky_partition = <int32_t>first
+    cdef int64_t total = 0, drawn, drawable = 0
     for step in range(steps):
-        waiting = _waiting(partitioner, table.partitions[(first + step) % <uint32_t>table.count])
+        waiting = _waiting(partitioner, table.partitions[(first + step) % <uint32_t>table.count], only_available)
         if waiting >= 0:
             most = max(most, waiting)
             total -= waiting
-            with_leader += 1
-    total += with_leader * (most + 1)
+            drawable += 1
+    total += drawable * (most + 1)
     if total <= 0:
-        return topic.sticky_partition
+        return False
     drawn = <int64_t>(_random(partitioner) % <uint64_t>total)
     for step in range(steps):
         index = (first + step) % <uint32_t>table.count
-        waiting = _waiting(partitioner, table.partitions[index])    # it may have changed since: the draw is as good
+        # It may have changed since: the draw is as good.
+        waiting = _waiting(partitioner, table.partitions[index], only_available)
         if waiting < 0:
             continue
         topic.sticky_partition = <int32_t>index
         drawn -= max(most + 1 - waiting, 1)
         if drawn < 0:
             break
+    return True
+
+
+cdef int32_t partition_draw(Partitioner* partitioner, Topic* topic, PartitionTable* table) noexcept nogil:
+    """Draw a partition for the next keyless records, the likelier the less waits for it.
+
+    Of partitions for which 0, 1 and 3 batches wait the first is chosen with a chance of 4 in 8, the second 3, the
+    last 1. Those whose broker takes nothing are left out while there are others, and so are those without a leader;
+    without any leader, the draw is blind.
+    Cost:   two walks over at most DRAW_STEPS_MAX partitions, once per batch
+    Source: KIP-794, BuiltInPartitioner.java
+    """
+    cdef uint32_t first = _random(partitioner) % <uint32_t>table.count
+    topic.sticky_bytes = 0
+    topic.sticky_partition = <int32_t>first
+    if not _draw(partitioner, topic, table, first, True):
+        _draw(partitioner, topic, table, first, False)
     return topic.sticky_partition
 
 
@@ -138,10 +147,11 @@ def partition_for_key(str name, bytes key, int32_t partition_count):
     return partition_by_key(&partitioner, key, <int32_t>len(key), partition_count)
 
 
-def draw_shares(list waiting, int draws, bint is_adaptive=True, uint32_t seed=1):
+def draw_shares(list waiting, int draws, bint is_adaptive=True, uint32_t seed=1, tuple unavailable=()):
     """Return how often each partition is drawn for keyless records; for tests.
 
     Args: waiting: batches that wait for each partition, -1 for one without a leader
+          unavailable: the partitions whose broker takes nothing
     """
     cdef Py_ssize_t count = len(waiting), index, _draw
     cdef Partitioner partitioner
@@ -159,6 +169,7 @@ def draw_shares(list waiting, int draws, bint is_adaptive=True, uint32_t seed=1)
             partitions[index].outbound = &queues[index]
             partitions[index].leader_id = -1 if waiting[index] < 0 else 0
             queues[index].sealed_count = waiting[index]
+            partitions[index].is_unavailable = index in unavailable
         table.count, table.partitions = <int32_t>count, places
         partitioner.is_adaptive, partitioner.random_state = is_adaptive, seed
         for _draw in range(draws):

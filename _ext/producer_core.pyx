@@ -18,6 +18,7 @@ from fastkafka._core.accumulator cimport (
     PACE_WAIT_NS, accumulator_append, accumulator_append_one, accumulator_place_waiting,
 )
 from fastkafka._core.atomic cimport load32, load64, load_pointer, store32, store_pointer
+from fastkafka._core.availability cimport availability_leader_changed
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
 from fastkafka._core.client_core cimport ClientState
 from fastkafka._core.connection cimport Connection, transport_close_all
@@ -74,6 +75,7 @@ cdef void _on_topic_replaced(void* owner, Topic* topic) noexcept nogil:
 cdef void _on_leader_changed(void* owner, Partition* partition) noexcept nogil:
     if partition.outbound != NULL:
         (<PartitionQueue*>partition.outbound).retry_at_ns = 0      # what it waited for has come
+    availability_leader_changed(<Sender*>owner, partition)
     (<Sender*>owner).look_wanted = True
 
 
@@ -187,6 +189,7 @@ cdef class ProducerCore(ReportingCore):
         self.sender.settings.socket_timeout_ms = settings["socket.timeout.ms"]
         self.sender.settings.in_flight_max = settings["max.in.flight.requests.per.connection"]
         self.sender.settings.request_bytes_max = REQUEST_BYTES_MAX
+        self.sender.settings.availability_timeout_ns = settings["partitioner.availability.timeout.ms"] * NS_PER_MS
         memcpy(self.sender.settings.client_id, <const char*>client_id, len(client_id))
         self.sender.settings.client_id_bytes = <int32_t>len(client_id)
         self.sender.delivery.retries_max = settings["retries"]

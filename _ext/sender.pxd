@@ -23,6 +23,7 @@ cdef struct SenderSettings:
     int32_t socket_timeout_ms
     int32_t in_flight_max
     size_t request_bytes_max
+    int64_t availability_timeout_ns        # partitioner.availability.timeout.ms; 0: off
     char client_id[CLIENT_ID_BYTES_MAX + 1]
     int32_t client_id_bytes
 
@@ -32,6 +33,8 @@ cdef struct BrokerSender:
     int64_t last_request_at_ns
     int32_t requests_in_flight
     bint is_due                            # open batches leave too
+    int64_t held_since_ns                  # something is ready since then and none of it left; 0: not so
+    bint is_unavailable                    # for longer than availability_timeout_ns
     PartitionQueue* ready_head
     PartitionQueue* ready_tail
 

@@ -8,6 +8,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 from fastkafka._core.accumulator cimport accumulator_take_activated, accumulator_take_waiting_over, with_tolerance_ns
 from fastkafka._core.atomic cimport add64, load32, load64, load_pointer, store32
+from fastkafka._core.availability cimport availability_note
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.cluster_view cimport ROLE_PRODUCE, broker_find, view_set_leader
 from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
@@ -194,22 +195,27 @@ cdef bint _send_to(Sender* sender, BrokerSender* to, int64_t now_ns) noexcept no
     """Send what is ready for one broker; True when work was left for the next pass."""
     cdef Connection* connection
     cdef ProducerBatch* batches[BATCHES_PER_REQUEST_MAX]
-    cdef bint out_of_time = False
+    cdef bint out_of_time = False, has_sent = False
     if to.ready_head == NULL:
         to.is_due = False
+        availability_note(sender, to, False, now_ns)
         return False
     connection = connection_for(sender.transport, to.broker, ROLE_PRODUCE)
     if connection != NULL and connection.state != CONNECTION_UP:
         connection_want(connection)
     elif connection != NULL:
         while to.ready_head != NULL and to.requests_in_flight < sender.settings.in_flight_max:
-            if not _send_request(sender, to, connection, batches, now_ns) or connection.state != CONNECTION_UP:
+            if not _send_request(sender, to, connection, batches, now_ns):
+                break
+            has_sent = True
+            if connection.state != CONNECTION_UP:
                 break
             if monotonic_ns() - now_ns > WORK_NS_MAX:
                 out_of_time = True
                 break
     to.ready_head = to.ready_tail = NULL
     to.is_due = False
+    availability_note(sender, to, not has_sent, now_ns)
     return out_of_time
 
 

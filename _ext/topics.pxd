@@ -18,6 +18,7 @@ cdef struct Partition:
     int32_t leader_id                     # I/O thread
     int32_t leader_epoch                  # I/O thread
     int32_t metadata_wanted               # I/O thread: told once per leader change
+    int32_t is_unavailable                # relaxed, written by the I/O thread: its leader has taken nothing for too long
     void* outbound                        # PartitionQueue*, atomic, set once
     void* inbound                         # FetchPosition*, consumer's lock
 

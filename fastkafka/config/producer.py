@@ -87,6 +87,11 @@ PROPERTIES: tuple[Property, ...] = (
     Property("partitioner.adaptive.partitioning.enable", "bool", True,
              "Records without a key go the rarer to a partition the more batches wait for it "
              "(KIP-794).", PRODUCER),
+    Property("partitioner.availability.timeout.ms", "int", 0,
+             "Records without a key leave out partitions whose broker had something ready and took "
+             "none of it for so long (KIP-794); 0 is never. It goes by how much waits with "
+             "partitioner.adaptive.partitioning.enable only.",
+             PRODUCER, minimum=0, maximum=INT_MAX),
     Property("sticky.partitioning.linger.ms", "int", 10,
              "Time after which records without a key go to another partition.",
              PRODUCER, minimum=0, maximum=900000,

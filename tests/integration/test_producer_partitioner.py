@@ -10,8 +10,14 @@ import pytest
 from fastkafka import KafkaException, Producer
 from fastkafka._core.partitioner import partition_for_key
 from fastkafka.errors import ClosedError
-from tests.scripted.broker import ScriptedBroker
-from tests.scripted.client import FLUSH_S, make_producer, prove
+from tests.scripted.broker import Reply, ScriptedBroker
+from tests.scripted.client import (
+    FLUSH_S,
+    let_passes_go_by,
+    make_producer,
+    poll_until,
+    prove,
+)
 
 
 @pytest.mark.parametrize(
@@ -173,3 +179,79 @@ def test_a_producer_that_its_partitioner_closes_takes_nothing() -> None:
         with pytest.raises(ClosedError):
             producer.produce_many("t", [b"v"])
         assert len(producer) == 0
+
+
+HELD_CONF = {
+    "batch.num.messages": 1,
+    "batch.size": 1,  # every record is drawn anew
+}
+
+
+def draw_keyless(producer: Producer, count: int = 400) -> int:
+    """Produce records without a key; return how many of them wait for partition 1."""
+
+    def waiting() -> int:
+        partition = producer.statistics()["topics"]["t"]["partitions"]["1"]
+        return partition["msgq_cnt"] + partition["xmit_msgq_cnt"] + partition["msgs_inflight"]
+
+    before = waiting()
+    for _ in range(count):
+        producer.produce("t", b"keyless")
+    return waiting() - before
+
+
+def hold_node_2(broker: ScriptedBroker, producer: Producer, gate: threading.Event) -> None:
+    """Let node 2 answer nothing until `gate`, and give it more than may be in flight."""
+    prove(producer, 0, 1)
+    broker.on_produce = lambda one: Reply(after=gate) if one.node_id == 2 else None
+    for _ in range(10):
+        producer.produce("t", b"held", partition=1)
+    broker.until(lambda: sum(one.node_id == 2 for one in broker.produced) > 5, "five in flight")
+
+
+def test_keyless_records_leave_out_a_broker_that_takes_nothing_until_it_does_again() -> None:
+    gate = threading.Event()
+    conf = {**HELD_CONF, "partitioner.availability.timeout.ms": 100}
+    with ScriptedBroker(nodes=2, topics={"t": 2}) as broker:
+        broker.move_leader("t", 1, 2)
+        with make_producer(broker, **conf) as producer:
+            hold_node_2(broker, producer, gate)
+            poll_until(producer, lambda: draw_keyless(producer) == 0, "partition 1 left out")
+            gate.set()
+            assert producer.flush(FLUSH_S) == 0
+            written = broker.log("t", 1).records_count
+            for _ in range(100):
+                producer.produce("t", b"keyless")
+            assert producer.flush(FLUSH_S) == 0
+            assert broker.log("t", 1).records_count > written
+
+
+def test_keyless_records_go_to_a_broker_that_takes_nothing_when_nobody_asked_otherwise() -> None:
+    gate = threading.Event()
+    with ScriptedBroker(nodes=2, topics={"t": 2}) as broker:
+        broker.move_leader("t", 1, 2)
+        with make_producer(broker, **HELD_CONF) as producer:
+            hold_node_2(broker, producer, gate)
+            let_passes_go_by(producer)
+            assert draw_keyless(producer) > 0
+            gate.set()
+            assert producer.flush(FLUSH_S) == 0
+
+
+def test_a_topic_that_comes_later_leaves_out_the_broker_that_takes_nothing_too() -> None:
+    gate = threading.Event()
+    conf = {**HELD_CONF, "partitioner.availability.timeout.ms": 100}
+    with ScriptedBroker(nodes=2, topics={"t": 2, "later": 2}) as broker:
+        for topic in broker.topics:
+            broker.move_leader(topic, 1, 2)
+        with make_producer(broker, **conf) as producer:
+            hold_node_2(broker, producer, gate)
+            poll_until(producer, lambda: draw_keyless(producer) == 0, "partition 1 left out")
+            producer.produce("later", b"proof", partition=0)
+            broker.until(lambda: broker.log("later").records_count == 1, "the topic is known")
+            for _ in range(100):
+                producer.produce("later", b"keyless")
+            broker.until(lambda: broker.log("later").records_count == 101, "all of partition 0")
+            gate.set()
+            assert producer.flush(FLUSH_S) == 0
+            assert broker.log("later", 1).records_count == 0

@@ -67,6 +67,22 @@ def test_draws_are_even_when_nothing_waits_or_nobody_wants_to_know() -> None:
         assert all(abs(share - 1000) < 150 for share in shares)
 
 
+def test_keyless_records_leave_out_partitions_whose_broker_takes_nothing() -> None:
+    shares = draw_shares([0, 0, 0, -1], 4000, unavailable=(1,))
+    assert shares[1] == shares[3] == 0
+    assert abs(shares[0] - 2000) < 150 and abs(shares[2] - 2000) < 150
+
+
+def test_when_no_broker_takes_anything_the_draw_is_as_if_all_did() -> None:
+    shares = draw_shares([0, 0, -1], 2000, unavailable=(0, 1, 2))
+    assert shares[2] == 0 and abs(shares[0] - 1000) < 150
+
+
+def test_who_does_not_adapt_does_not_leave_out_either() -> None:
+    shares = draw_shares([0, 0], 2000, is_adaptive=False, unavailable=(0,))
+    assert abs(shares[0] - 1000) < 150
+
+
 def test_without_any_leader_the_draw_is_blind() -> None:
     assert sum(share > 0 for share in draw_shares([-1] * 4, 100)) == 4
 
