@@ -76,6 +76,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "delivery": (),
     "produce_request": (),
     "produce_response": (),
+    "refusal": (),
     # inbound
     "fetch_position": (),
     "fetcher": (),

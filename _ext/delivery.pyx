@@ -26,6 +26,7 @@ from fastkafka._core.partition_queue cimport (
     queue_add_retry, queue_remove_flight, queue_take_sealed, queue_unsend,
 )
 from fastkafka._core.record_batch_writer cimport batch_restore_records, batch_split
+from fastkafka._core.refusal cimport refusal_note
 from fastkafka._core.sequences cimport identity_renew, sequences_restart
 
 
@@ -201,7 +202,9 @@ cdef void _answer_sequence_error(Delivery* delivery, PartitionQueue* queue, Prod
     queue_add_retry(queue, batch)
 
 
-cdef void _answer_error(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch, int32_t error_code) noexcept nogil:
+cdef void _answer_error(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch,
+                        const PartitionAnswer* answer) noexcept nogil:
+    cdef int32_t error_code = answer.error_code
     cdef int flags = _flags(delivery, error_code)
     _count_error(queue, error_code)
     if flags & ERROR_FLAG_MAYBE_WRITTEN:
@@ -219,6 +222,7 @@ cdef void _answer_error(Delivery* delivery, PartitionQueue* queue, ProducerBatch
         # When the answer itself named the new leader, there is nothing to wait for.
         _retry(delivery, queue, batch, error_code, queue.partition.leader_id == queue.flight_node_id)
     else:
+        refusal_note(batch, answer)
         _give_up(delivery, queue, batch, error_code)
 
 
@@ -244,7 +248,7 @@ cdef void delivery_answer(Delivery* delivery, ProducerBatch* batch, const Partit
         _close_gap(queue, batch)
         delivery_finish(delivery, batch, OUTCOME_DELIVERED, ERROR_NO_ERROR)
     else:
-        _answer_error(delivery, queue, batch, error_code)
+        _answer_error(delivery, queue, batch, answer)
     delivery_settle(delivery, queue)
 
 

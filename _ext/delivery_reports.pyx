@@ -16,6 +16,7 @@ from fastkafka._core.batch_ledger cimport ledger_is_flushed, ledger_take_finishe
 from fastkafka._core.buffer cimport slab_pool_destroy, slab_pool_init
 from fastkafka._core.counters cimport records_outstanding
 from fastkafka._core.delivery_ranges cimport DeliveryRange as Range, RangeLog, ranges_free, ranges_take
+from fastkafka._core.error_codes cimport ERROR_INVALID_DIFFERENT_RECORD, ERROR_INVALID_RECORD
 from fastkafka._core.lock cimport signal_raise, signal_read
 from fastkafka._core.message cimport (
     Message, RecordView, TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, message_detach,
@@ -23,6 +24,7 @@ from fastkafka._core.message cimport (
 )
 from fastkafka._core.partition_queue cimport BatchOutcome, OUTCOME_DELIVERED, OUTCOME_NOT_WRITTEN
 from fastkafka._core.record_batch_writer cimport cursor_begin, cursor_next
+from fastkafka._core.refusal cimport REFUSAL_NOT_NAMED, Refusal, RefusalText
 from fastkafka._core.waiter cimport deadline_after, wait_for
 
 cdef extern from "Python.h":
@@ -40,6 +42,29 @@ cdef object _error(int32_t error_code, BatchOutcome outcome):
     if error_code == 0:
         return None
     return KafkaError(error_code, outcome=Outcome.NOT_WRITTEN if outcome == OUTCOME_NOT_WRITTEN else Outcome.UNKNOWN)
+
+
+cdef object _record_error(ProducerBatch* batch, int32_t index, object error):
+    """Return the KafkaError of one record of a refused batch, by KIP-467's rule.
+
+    A record that the broker named has its message; the error code is that of the batch when it is the only one, else
+    INVALID_RECORD, since the one code cannot be right for all. The others were not at fault, and are told so.
+    """
+    cdef Refusal* refusal = <Refusal*>batch.refusal
+    cdef RefusalText said = refusal.of_batch
+    cdef int32_t error_code = batch.error_code
+    if refusal.named_count > 0:
+        said = refusal.of_records[index]
+        if said.bytes == REFUSAL_NOT_NAMED:
+            return KafkaError(ERROR_INVALID_DIFFERENT_RECORD, outcome=error.outcome)
+        if refusal.named_count > 1:
+            error_code = ERROR_INVALID_RECORD
+        if said.bytes == 0:
+            said = refusal.of_batch
+    if said.bytes == 0:
+        return KafkaError(error_code, outcome=error.outcome)
+    return KafkaError(error_code, refusal.text[said.begin:said.begin + said.bytes].decode("utf-8", "replace"),
+                      outcome=error.outcome)
 
 
 cdef object _range_of(const Range* entry):
@@ -239,9 +264,9 @@ cdef class ReportingCore(ClientCore):
         cdef EncodedRecord encoded
         cdef Py_ssize_t served = 0
         cdef object topic = batch.topic.name[:batch.topic.name_bytes].decode()
-        cdef object error = _error(batch.error_code, batch.outcome)
+        cdef object error, error_of_batch = _error(batch.error_code, batch.outcome)
         cdef object call
-        cdef bint is_wanted = error is not None or not self.reports_only_errors
+        cdef bint is_wanted = error_of_batch is not None or not self.reports_only_errors
         cdef double latency = (batch.finished_at_ns - batch.created_at_ns) / 1e9
         cdef int32_t partition = batch.queue.partition.index if batch.queue != NULL else -1
         while cursor_next(&self.serving_cursor, &encoded):
@@ -257,6 +282,8 @@ cdef class ReportingCore(ClientCore):
                 served += 1
                 if batch.addresses != NULL:
                     partition = batch.addresses[self.serving_index - 1]    # it never got beyond its wish
+                error = error_of_batch if batch.refusal == NULL \
+                    else _record_error(batch, self.serving_index - 1, error_of_batch)
                 self._report(batch, &encoded, self.serving_index - 1, topic, partition, error, latency, call)
         self.serving_batch = NULL
         accumulator_served(&self.accumulator, batch)

@@ -77,6 +77,7 @@ cdef struct ProducerBatch:
     int64_t base_offset                    # -1 unknown
     int64_t log_append_time_ms             # -1 unless the topic stamps at append
     int64_t finished_at_ns
+    void* refusal                          # Refusal*, of a batch that the broker refused with words; NULL
 
 cdef struct PartitionQueue:
     Lock lock                              # guards open, sealed_*, is_active, slab_class

@@ -36,6 +36,7 @@ cdef void batch_free(ProducerBatch* batch, SlabPool* pool) noexcept nogil:
     slab_chain_release(pool, batch.wire_slabs)
     free(batch.callbacks)
     free(batch.addresses)
+    free(batch.refusal)
     free(batch)
 
 

@@ -5,6 +5,17 @@
 # next: sender finds the batch of each answer, delivery decides
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 
+cdef struct RecordErrors:                  # KIP-467: the records of the batch that are at fault
+    const char* p                          # the first one
+    const char* end
+    int32_t count
+    bint is_flexible
+
+cdef struct RecordError:
+    int32_t batch_index                    # as the broker says: not checked against the batch
+    const char* message                    # NULL: none
+    int32_t message_bytes
+
 cdef struct PartitionAnswer:
     const char* topic_name                 # NULL from version 13 on
     int32_t topic_name_bytes
@@ -18,6 +29,7 @@ cdef struct PartitionAnswer:
     int32_t leader_epoch
     const char* error_message              # NULL: none
     int32_t error_message_bytes
+    RecordErrors record_errors
 
 cdef struct NodeEndpoint:
     int32_t node_id
@@ -34,4 +46,5 @@ cdef struct ProduceResponse:
     EndpointHandler on_endpoint
     int32_t throttle_time_ms
 
+cdef bint record_error_next(RecordErrors* errors, RecordError* error) noexcept nogil
 cdef int produce_response_read(const char* data, size_t bytes, int16_t version, ProduceResponse* response) noexcept nogil

@@ -108,14 +108,34 @@ cdef void _skip_tags(Cursor* cursor) noexcept nogil:
         pass
 
 
+cdef void _read_record_error(Cursor* cursor, RecordError* error) noexcept nogil:
+    error.batch_index = _int32(cursor)
+    error.message = _string(cursor, &error.message_bytes)
+    _skip_tags(cursor)
+
+
+cdef bint record_error_next(RecordErrors* errors, RecordError* error) noexcept nogil:
+    """Step through the record errors of an answer; False behind the last one."""
+    cdef Cursor cursor
+    if errors.count <= 0:
+        return False
+    cursor.p, cursor.end, cursor.is_flexible = errors.p, errors.end, errors.is_flexible
+    _read_record_error(&cursor, error)
+    errors.p = cursor.p
+    errors.count -= 1
+    return cursor.p != NULL
+
+
 cdef void _read_partition(Cursor* cursor, int16_t version, PartitionAnswer* answer) noexcept nogil:
     cdef Cursor field
     cdef int64_t tag, left
-    cdef int32_t _index, count, ignored
+    cdef int32_t _index
+    cdef RecordError ignored
     answer.leader_id = answer.leader_epoch = -1
     answer.log_start_offset = -1
     answer.error_message = NULL
     answer.error_message_bytes = 0
+    answer.record_errors.count = 0
     answer.partition = _int32(cursor)
     answer.error_code = _int16(cursor)
     answer.base_offset = _int64(cursor)
@@ -123,13 +143,13 @@ cdef void _read_partition(Cursor* cursor, int16_t version, PartitionAnswer* answ
     if version >= 5:
         answer.log_start_offset = _int64(cursor)
     if version >= 8:
-        count = _count(cursor)
-        for _index in range(count):
+        answer.record_errors.count = _count(cursor)
+        answer.record_errors.p, answer.record_errors.end = cursor.p, cursor.end
+        answer.record_errors.is_flexible = cursor.is_flexible
+        for _index in range(answer.record_errors.count):
             if cursor.p == NULL:
                 return
-            _int32(cursor)
-            _string(cursor, &ignored)
-            _skip_tags(cursor)
+            _read_record_error(cursor, &ignored)
         answer.error_message = _string(cursor, &answer.error_message_bytes)
     if not cursor.is_flexible:
         return
@@ -211,18 +231,30 @@ cdef int produce_response_read(const char* data, size_t bytes, int16_t version, 
     return 0 if cursor.p != NULL and cursor.p == cursor.end else -1
 
 
+cdef object _text(const char* text, int32_t bytes):
+    return None if text == NULL else text[:bytes].decode("utf-8", "replace")
+
+
+cdef list _named(RecordErrors errors):
+    cdef RecordError error
+    cdef list named = []
+    while record_error_next(&errors, &error):
+        named.append((error.batch_index, _text(error.message, error.message_bytes)))
+    return named
+
+
 cdef void _collect_answer(void* owner, const PartitionAnswer* answer) noexcept nogil:
     with gil:
         (<list>owner).append({
-            "name": None if answer.topic_name == NULL else answer.topic_name[:answer.topic_name_bytes].decode("utf-8", "replace"),
+            "name": _text(answer.topic_name, answer.topic_name_bytes),
             "topic_id": answer.topic_id[:16],
             "index": answer.partition,
             "error_code": answer.error_code,
             "base_offset": answer.base_offset,
             "log_append_time_ms": answer.log_append_time_ms,
             "log_start_offset": answer.log_start_offset,
-            "error_message": None if answer.error_message == NULL
-            else answer.error_message[:answer.error_message_bytes].decode("utf-8", "replace"),
+            "record_errors": _named(answer.record_errors),
+            "error_message": _text(answer.error_message, answer.error_message_bytes),
             "current_leader": (answer.leader_id, answer.leader_epoch),
         })
 

@@ -19,8 +19,8 @@ from fastkafka.broker.record_batch import (
     BatchHeader,
     sealed,
 )
-from fastkafka.broker.refusal import Refusal
-from fastkafka.errors import CorruptBatch, KafkaError
+from fastkafka.broker.refusal import InvalidRecords
+from fastkafka.errors import CorruptBatch
 
 # A batch is at most message.max.bytes on the wire; this much is read of it after decompression.
 RECORDS_BYTES_MAX = 64 * 1024 * 1024
@@ -49,14 +49,16 @@ def read_records(batch: bytes) -> list[StoredRecord]:
 def check_keys(batch: memoryview) -> None:
     """Refuse a produced batch with a record that has no key: it could never be replaced.
 
-    Raises: Refusal INVALID_RECORD
+    Raises: InvalidRecords, which names those records
     """
     try:
         records = read_records(bytes(batch))
     except CorruptBatch:
         return  # records are not checked at all elsewhere; compaction leaves such batches alone
-    if any(record.key is None for record in records):
-        raise Refusal(KafkaError.INVALID_RECORD, "a record without key in a compacted topic")
+    without_key = [index for index, record in enumerate(records) if record.key is None]
+    if without_key:
+        reason = "a record without key in a compacted topic"
+        raise InvalidRecords(reason, [(index, reason) for index in without_key])
 
 
 def compacted(

@@ -28,6 +28,14 @@ class Refusal(Exception):
         return f"{KafkaError(self.code).name()}: {self.reason}"
 
 
+class InvalidRecords(Refusal):
+    """Some records of a batch break a rule: which ones, and what is wrong with each (KIP-467)."""
+
+    def __init__(self, reason: str, record_errors: list[tuple[int, str]]) -> None:
+        super().__init__(KafkaError.INVALID_RECORD, reason)
+        self.record_errors = record_errors
+
+
 class NotLeader(Refusal):
     """The node that was asked does not lead the partition; says who does (KIP-951)."""
 

@@ -131,6 +131,10 @@ def expected(version: int, frame: bytes) -> tuple[list[Any], int]:
                     "base_offset": row["base_offset"],
                     "log_append_time_ms": row["log_append_time_ms"],
                     "log_start_offset": row["log_start_offset"],
+                    "record_errors": [
+                        (error["batch_index"], error["batch_index_error_message"])
+                        for error in row.get("record_errors", [])
+                    ],
                     "error_message": row.get("error_message"),
                     "current_leader": (leader["leader_id"], leader["leader_epoch"]),
                 }

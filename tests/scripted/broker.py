@@ -46,6 +46,8 @@ class Reply:
     appends: bool = True  # write what no error is given for
     answers: bool = True
     closes: bool = False  # the connection, after the answer when there is one
+    error_message: str | None = None  # of every partition that has an error
+    record_errors: tuple[tuple[int, str | None], ...] = ()  # of those too (KIP-467)
     hints: dict[Place, tuple[int, int]] = field(default_factory=dict)  # leader id and epoch
     after: threading.Event | None = None  # wait for it before anything is done
     answers_after: threading.Event | None = None  # wait for it once the batches are in the log
@@ -439,6 +441,12 @@ class ScriptedBroker:
                 self.logs[place].append(batch, self.checks_sequences)
             row: dict[str, Any] = {"index": place[1], "error_code": error_code}
             row["base_offset"] = base_offset
+            if error_code and version >= 8:
+                row["error_message"] = reply.error_message
+                row["record_errors"] = [
+                    {"batch_index": index, "batch_index_error_message": message}
+                    for index, message in reply.record_errors
+                ]
             if place in reply.hints and version >= 10:
                 leader_id, epoch = reply.hints[place]
                 row["current_leader"] = {"leader_id": leader_id, "leader_epoch": epoch}

@@ -18,7 +18,7 @@ LAYERS: dict[str, str] = {
     "transport": "event_loop connection tls frame submissions",
     "outbound": "partitioner topic_policy batch_ledger record_source record_column arrow_import"
     " buffer_import text_lines record_batch_writer partition_queue accumulator sequences sender"
-    " availability gathering delivery delivery_ranges produce_request produce_response",
+    " availability gathering delivery delivery_ranges produce_request produce_response refusal",
     "inbound": "fetch_position fetcher fetch_intake fetch_request fetch_response"
     " record_batch_reader aborted_transactions fetched_records arrow_export",
     "faces": "message client_core delivery_reports producer_core bulk_core topic_handle"

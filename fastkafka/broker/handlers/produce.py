@@ -16,7 +16,7 @@ from fastkafka.broker.answers import Body, Handler, HangUp
 from fastkafka.broker.leader_hints import current_leader, node_endpoints
 from fastkafka.broker.produce_request import TOPIC_IDS_SINCE, decode_produce
 from fastkafka.broker.record_batch import CODEC_ZSTD, HEADER_BYTES, read_header
-from fastkafka.broker.refusal import NO_ERROR, Refusal
+from fastkafka.broker.refusal import NO_ERROR, InvalidRecords, Refusal
 from fastkafka.broker.transactions.fencing import fencing_code
 from fastkafka.broker.transactions.transaction import TransactionPartition
 from fastkafka.broker.transactions.transaction_coordinator import Producer
@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 ACKS_ALL = -1
 ACKS_NONE = 0
 LEADER_HINTS_SINCE = 10  # KIP-951
+RECORD_ERRORS_SINCE = 8  # KIP-467
 _ZSTD_SINCE = 7
 _ACKS_VALID = (-1, 0, 1)
 _MAY_WRITE_INTERNAL_TOPICS = "__admin_client"  # AdminUtils.ADMIN_CLIENT_ID
@@ -176,7 +177,19 @@ def _refused(request: Request, index: int, refusal: Refusal | None) -> Body:
         "log_append_time_ms": -1,
         "log_start_offset": -1,
         "error_message": str(refusal),
+        **(_record_errors(refusal) if request.api_version >= RECORD_ERRORS_SINCE else {}),
         **(current_leader(refusal) if request.api_version >= LEADER_HINTS_SINCE else {}),
+    }
+
+
+def _record_errors(refusal: Refusal | None) -> Body:
+    if not isinstance(refusal, InvalidRecords):
+        return {}
+    return {
+        "record_errors": [
+            {"batch_index": index, "batch_index_error_message": message}
+            for index, message in refusal.record_errors
+        ]
     }
 
 
