@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from fastkafka.client import Client
 from fastkafka.errors import ClosedError, ConfigError, ConfigTypeError
@@ -96,6 +96,25 @@ class ClientSerdes:
     def close(self) -> None:
         """Close all that builders made, then raise what went wrong with one of them."""
         self._owned.close()
+
+
+class WithSerdes:
+    """A client that has a pair of serdes: before Producer or Consumer among the bases."""
+
+    __slots__ = ()
+
+    _serdes: ClientSerdes
+    _serde_kind: ClassVar[str]
+
+    def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
+        serdes = ClientSerdes(conf, kwargs, self._serde_kind)
+        self._serdes = serdes  # type: ignore[misc]  # a slot of the class that mixes this in
+        try:
+            super().__init__(serdes.conf)  # type: ignore[call-arg]  # the client's
+            serdes.connect(cast(Client, self))
+        except BaseException:
+            serdes.close()
+            raise
 
 
 def _cluster_id_of(client: Client) -> Callable[[], str | None]:

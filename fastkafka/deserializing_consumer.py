@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic
 
-from fastkafka.client_serdes import ClientSerdes, K, V
+from fastkafka.client_serdes import K, V, WithSerdes
 from fastkafka.consumer import Consumer
 from fastkafka.error import ConsumeError, KeyDeserializationError, ValueDeserializationError
 from fastkafka.serialization import MessageField, SerializationContext
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["DeserializingConsumer"]
 
 
-class DeserializingConsumer(Consumer, Generic[K, V]):
+class DeserializingConsumer(WithSerdes, Consumer, Generic[K, V]):
     """A Consumer whose Messages have decoded keys and values.
 
     Args:    conf: as a Consumer has it, and key.deserializer, value.deserializer (callables), or
@@ -34,15 +33,7 @@ class DeserializingConsumer(Consumer, Generic[K, V]):
 
     __slots__ = ("_serdes",)
 
-    def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
-        serdes = ClientSerdes(conf, kwargs, "deserializer")
-        self._serdes = serdes
-        try:
-            super().__init__(serdes.conf)
-            serdes.connect(self)
-        except BaseException:
-            serdes.close()
-            raise
+    _serde_kind = "deserializer"
 
     def poll(self, timeout: float = -1) -> Message[K, V] | None:
         """Return the next record, decoded, or None when there is none in time.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic
 
-from fastkafka.client_serdes import ClientSerdes, K, V
+from fastkafka.client_serdes import K, V, WithSerdes
 from fastkafka.error import KeySerializationError, ValueSerializationError
 from fastkafka.errors import KafkaError
 from fastkafka.producer import Producer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["SerializingProducer"]
 
 
-class SerializingProducer(Producer, Generic[K, V]):
+class SerializingProducer(WithSerdes, Producer, Generic[K, V]):
     """A Producer whose produce() takes objects, the key before the value.
 
     Args:    conf: as a Producer has it, and key.serializer, value.serializer (callables), or
@@ -34,15 +34,7 @@ class SerializingProducer(Producer, Generic[K, V]):
 
     __slots__ = ("_serdes",)
 
-    def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
-        serdes = ClientSerdes(conf, kwargs, "serializer")
-        self._serdes = serdes
-        try:
-            super().__init__(serdes.conf)
-            serdes.connect(self)
-        except BaseException:
-            serdes.close()
-            raise
+    _serde_kind = "serializer"
 
     def produce(  # type: ignore[override]  # confluent_kafka has the key first here
         self,
