@@ -1,4 +1,4 @@
-"""What a Producer and a Consumer have in common: questions about the cluster, more brokers, `with`.
+"""What all clients have in common: questions about the cluster, more brokers, `with`.
 
 In:     the core and the control thread of the client that it is mixed into
 Out:    answers of brokers; errors of the whole client to poll()
@@ -98,6 +98,8 @@ class Client(ClientCore):
         Raises: KafkaException when no broker answers in time
         """
         self.raise_if_closed()
+        if topic is not None and not isinstance(topic, str):
+            raise TypeError(f"topic must be str, not {type(topic).__name__}")
         return self._control.call(self._control.metadata.list_topics(topic, timeout))
 
     def cluster_id(self, timeout: float | None = -1) -> str | None:

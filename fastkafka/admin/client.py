@@ -11,14 +11,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from threading import Condition
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastkafka._core.client_core import ClientCore
+from fastkafka.client import Client
 from fastkafka.config import resolve
 from fastkafka.errors import ClosedError, ConfigError, KafkaError, KafkaException
 from fastkafka.types import (
-    ClusterMetadata,
     DescribeClusterResult,
     NewTopic,
     TopicCollection,
@@ -27,39 +25,26 @@ from fastkafka.types import (
 
 if TYPE_CHECKING:
     from fastkafka.admin.routing import Routing
-    from fastkafka.control.control_thread import ControlThread
 
 T = TypeVar("T")
-_CLOSED = "AdminClient has been closed"
 
 
-class AdminClient:
+class AdminClient(Client):
     """Create, delete, list and describe topics, and describe the cluster.
 
     Args: a configuration dict, as the other clients take it, and keyword arguments that override it
     """
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
-        # asyncio costs more than the rest of the package: only programs that use it pay.
         from fastkafka.admin.routing import Routing
-        from fastkafka.control.control_thread import ControlThread
 
-        self._control: ControlThread | None = None
         self._config = resolve("admin", conf, kwargs)
-        self._error_cb: Callable[[KafkaError], None] | None = self._config["error_cb"]
-        self._errors: deque[KafkaError] = deque()
-        self._has_errors = Condition()
+        self._events: deque[tuple[Callable[[Any], object], object]] = deque()
+        self._has_events = Condition()
         self._unfinished: set[Future[Any]] = set()
-        core = ClientCore()
-        core.configure_transport(self._config)
-        control = ControlThread(
-            core, self._config, on_error=self._on_error, name=self._config["client.id"]
-        )
-        self._routing: Routing = Routing(control.conversations, control.metadata)
-        core.start()
-        control.start()
-        self._core = core
-        self._control = control
+        self.configure_transport(self._config)
+        self._start_threads(self._config, "admin")
+        self._routing: Routing = Routing(self._control.conversations, self._control.metadata)
 
     # topics
 
@@ -131,13 +116,6 @@ class AdminClient:
             ),
         )
 
-    def list_topics(self, topic: str | None = None, timeout: float | None = -1) -> ClusterMetadata:
-        """Return the brokers and all topics, or one; waits, at most socket.timeout.ms."""
-        if topic is not None and not isinstance(topic, str):
-            raise TypeError(f"topic must be str, not {type(topic).__name__}")
-        control = self._usable()
-        return control.call(control.metadata.list_topics(topic, timeout))
-
     # the cluster
 
     def describe_cluster(
@@ -150,8 +128,8 @@ class AdminClient:
         from fastkafka.admin import cluster
 
         request_timeout_s, _ = self._timeouts(request_timeout, None)
-        control = self._usable()
-        future = control.run_for_user(
+        self.raise_if_closed()
+        future = self._control.run_for_user(
             cluster.describe_cluster(
                 self._routing,
                 with_operations=bool(include_authorized_operations),
@@ -161,84 +139,60 @@ class AdminClient:
         self._count(future)
         return future
 
-    def cluster_id(self, timeout: float | None = -1) -> str | None:
-        """Return the id of the cluster; waits, at most socket.timeout.ms."""
-        control = self._usable()
-        return control.call(control.metadata.cluster_id(timeout))
-
     # life
 
     def poll(self, timeout: float | None = -1) -> int:
-        """Serve error_cb for at most `timeout` seconds; return how often it was called."""
-        self._usable()
+        """Serve error_cb, stats_cb and throttle_cb.
+
+        Args:    timeout: seconds to wait for the first of them; None or negative waits for ever
+        Returns: how many were called
+        Raises:  what a callback raised; the others are served by the next call
+        """
+        self.raise_if_closed()
         deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
         served = 0
         while True:
-            with self._has_errors:
-                while not self._errors and not served:
+            with self._has_events:
+                while not self._events and not served:
                     pause_s = None if deadline is None else deadline - time.monotonic()
-                    if self._control is None or (pause_s is not None and pause_s <= 0):
+                    if self._is_closed or (pause_s is not None and pause_s <= 0):
                         return served
-                    self._has_errors.wait(pause_s)
-                if not self._errors:
+                    self._has_events.wait(pause_s)
+                if not self._events:
                     return served
-                error = self._errors.popleft()
+                call, argument = self._events.popleft()
             served += 1
-            if self._error_cb is not None:
-                self._error_cb(error)
+            call(argument)
+
+    def post_event(self, callback: Callable[[Any], object], argument: object) -> None:
+        """Have poll() call `callback`. Control thread."""
+        with self._has_events:
+            self._events.append((callback, argument))
+            self._has_events.notify_all()
 
     def close(self) -> None:
         """Stop the client's threads; what is under way raises ClosedError. Repeatable."""
-        control, self._control = self._control, None
-        if control is None:
+        if self._is_closed:
             return
-        control.stop()
-        self._core.stop()
-        with self._has_errors:
-            self._has_errors.notify_all()
-
-    def __enter__(self) -> AdminClient:
-        self._usable()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._is_closed = True
+        self._control.stop()
+        self.stop()
+        with self._has_events:
+            self._has_events.notify_all()
 
     def __len__(self) -> int:
-        """Return the number of requests under way and of errors to serve."""
-        return len(self._unfinished) + len(self._errors)
+        """Return the number of requests under way and of callbacks to serve."""
+        return len(self._unfinished) + len(self._events)
 
     def __bool__(self) -> bool:
         return True
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError(
-            "an AdminClient cannot be pickled: it owns threads and sockets; "
-            "make a new one in the other process"
-        )
-
     def __del__(self) -> None:
-        if getattr(self, "_control", None) is not None:
+        """End the threads of a client that nobody closed."""
+        if not getattr(self, "_is_closed", True):
             self.close()
 
     # inside
-
-    def _usable(self) -> ControlThread:
-        if self._control is None:
-            raise ClosedError(_CLOSED)
-        return self._control
-
-    def _on_error(self, error: KafkaError) -> None:
-        """Keep an error of the client for poll(); on the control thread."""
-        if self._error_cb is not None:
-            with self._has_errors:
-                self._errors.append(error)
-                self._has_errors.notify_all()
 
     def _timeouts(
         self, request_timeout: float | None, operation_timeout: float | None
@@ -266,7 +220,7 @@ class AdminClient:
     ) -> dict[str, Future[Any]]:
         """Run a coroutine that has a result for each key; return a Future for each key."""
         try:
-            control = self._usable()
+            self.raise_if_closed()
         except ClosedError:
             coroutine.close()
             raise
@@ -275,7 +229,7 @@ class AdminClient:
             futures[key] = Future()
             futures[key].set_running_or_notify_cancel()
             self._count(futures[key])
-        whole = control.run_for_user(coroutine)
+        whole = self._control.run_for_user(coroutine)
         whole.add_done_callback(lambda done: _settle_each(futures, done))
         return futures
 

@@ -43,7 +43,7 @@ class ClientFacts(NamedTuple):
 
     name: str
     client_id: str
-    kind: str  # producer or consumer
+    kind: str  # producer, consumer or admin
     began_at_ns: int  # CLOCK_MONOTONIC
     records_max: int
     bytes_max: int

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class StatisticsReporter:
     """Collect a client's statistics. It knows the client weakly: poll()'s queue may hold it.
 
-    Args: settings: the client's fastkafka.config.Resolved; kind: "producer" or "consumer";
+    Args: settings: the client's fastkafka.config.Resolved; kind: "producer", "consumer" or "admin";
           name: that of the client in its log
     """
 
@@ -41,7 +41,9 @@ class StatisticsReporter:
         is_producer = kind == "producer"
         self._records_max = settings["queue.buffering.max.messages"] if is_producer else 0
         self._bytes_max = settings["queue.buffering.max.kbytes"] * 1024 if is_producer else 0
-        self._reads_committed = not is_producer and settings["isolation.level"] == "read_committed"
+        self._reads_committed = (
+            kind == "consumer" and settings["isolation.level"] == "read_committed"
+        )
         self._told: Snapshot | None = None
         self._is_waiting = False
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import json
 import pickle
 import threading
 from concurrent.futures import Future
@@ -24,7 +26,7 @@ from fastkafka.errors import (
     TransportError,
     UnknownTopic,
 )
-from fastkafka.types import AclOperation, Node
+from fastkafka.types import AclOperation, Node, ThrottleEvent
 from tests.unit.control_fakes import TOPIC_ID, FakeCluster, FakeCore, all_versions, driven
 
 WAIT_S = 10
@@ -375,23 +377,64 @@ def test_forgotten_client_ends_its_threads():
     assert not thread.is_alive()
 
 
-def test_errors_wait_for_poll(client):
+def test_errors_wait_for_poll():
     seen = []
-    client._error_cb = seen.append
-    error = KafkaError(KafkaError._ALL_BROKERS_DOWN)
-    client._errors.clear()
-    client._on_error(error)
-    assert len(client) == 1
-    assert client.poll(0) == 1
-    assert seen == [error]
-    assert client.poll(0) == 0
-    assert len(client) == 0
+    with AdminClient({"error_cb": seen.append}) as client:
+        assert client.poll(WAIT_S) == 1  # it has no bootstrap server
+    assert seen == [KafkaError._ALL_BROKERS_DOWN]
+
+
+def test_what_a_callback_raises_comes_out_of_poll_and_loses_no_other_call(client):
+    seen = []
+
+    def fail(_):
+        raise ValueError("mine")
+
+    client.post_event(fail, None)
+    client.post_event(seen.append, 2)
+    with pytest.raises(ValueError, match="mine"):
+        client.poll(0)
+    assert client.poll(0) == 1 and seen == [2]
 
 
 def test_poll_ends_after_its_timeout(client):
-    client._errors.clear()
-    client._error_cb = None
     assert client.poll(0.01) == 0
+
+
+def test_close_ends_a_poll_of_another_thread(client):
+    ended = threading.Event()
+
+    def wait():
+        with contextlib.suppress(ClosedError):
+            client.poll()
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    client.close()
+    assert ended.wait(WAIT_S)
+
+
+def test_stats_cb_tells_of_an_admin_client():
+    told = []
+    with AdminClient({"stats_cb": told.append, "statistics.interval.ms": 1}) as client:
+        assert client.poll(WAIT_S) == 1
+        assert client.statistics()["type"] == "admin"
+    assert json.loads(told[0])["type"] == "admin"
+
+
+def test_throttle_cb_tells_of_an_admin_client():
+    told = []
+    with AdminClient({"throttle_cb": told.append}) as client:
+        event = ThrottleEvent("b", 1, 0.5)
+        client._on_throttle(event)
+        assert client.poll(WAIT_S) == 1
+    assert told == [event]
+
+
+def test_brokers_are_added_to_a_client_that_knows_none(client):
+    assert client.add_brokers("127.0.0.1:1,127.0.0.1:2") == 2
+    with pytest.raises(ConfigError):
+        client.add_brokers("127.0.0.1:no")
 
 
 def test_client_refuses_pickling(client):
