@@ -33,7 +33,7 @@ from fastkafka._core.event_loop cimport loop_add_tick, loop_destroy, loop_init, 
 from fastkafka._core.frame cimport frame_pool_new, frame_pool_orphan
 from fastkafka._core.log_ring cimport log_drain
 from fastkafka._core.submissions cimport (
-    request_submission_new, submission_new, submission_push, submissions_tick,
+    request_submission_new, submission_new, submission_push, submissions_close, submissions_tick,
 )
 from fastkafka._core.topics cimport TOPIC_NAME_BYTES_MAX, topic_find_or_add, topics_destroy
 
@@ -279,9 +279,7 @@ cdef class ClientCore:
         store32(&state.is_stopped, 1)
         with nogil:
             loop_stop(&state.loop)
-            # What was submitted and not yet applied is applied here, so that everything ends once.
-            submissions_tick(&state.submissions, state.loop.now_ns)
-            state.submissions.is_closed = True
+            submissions_close(&state.submissions, state.loop.now_ns)
             transport_close_all(&state.transport)
 
     def _become_forked(self):

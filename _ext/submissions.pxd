@@ -28,6 +28,7 @@ cdef struct SubmissionQueue:
     bint is_closed                        # the I/O thread has ended: apply runs no more
 
 cdef bint submission_push(SubmissionQueue* queue, Submission* submission) noexcept nogil
+cdef void submissions_close(SubmissionQueue* queue, int64_t now_ns) noexcept nogil
 cdef int64_t submissions_tick(void* queue, int64_t now_ns) noexcept nogil
 cdef Submission* submission_new(ApplySubmission apply, size_t bytes) noexcept nogil
 cdef Submission* request_submission_new(int64_t id, int32_t node_id, int32_t role, int64_t connection_id,

@@ -73,6 +73,14 @@ cdef int64_t submissions_tick(void* owner, int64_t now_ns) noexcept nogil:
     return INT64_MAX
 
 
+cdef void submissions_close(SubmissionQueue* queue, int64_t now_ns) noexcept nogil:
+    """Take nothing more, then apply what was taken: everything ends once. After the I/O thread has ended."""
+    acquire_nogil(&queue.lock)
+    queue.is_closed = True
+    release(&queue.lock)
+    submissions_tick(queue, now_ns)
+
+
 # --- frames of the control thread ---------------------------------------------------------------
 
 cdef void _push_failed(Transport* transport, int64_t id, int error_code, const char* text) noexcept nogil:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -180,3 +181,24 @@ def test_credentials_of_a_client_without_sasl_are_refused_and_not_shown(
     assert "secret" not in str(caught.value)
     with pytest.raises(ClosedError):
         client.set_sasl_credentials("user", "secret")
+
+
+def test_every_question_that_close_overtakes_ends() -> None:
+    for _ in range(20):
+        producer = Producer({"bootstrap.servers": "127.0.0.1:1"})
+        ended = []
+
+        def ask(producer: Producer = producer, ended: list[int] = ended) -> None:
+            with suppress(ClosedError):
+                while True:
+                    producer.statistics()
+            ended.append(1)
+
+        threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        producer.statistics()
+        producer.close()
+        for thread in threads:
+            thread.join(10)
+        assert len(ended) == len(threads)
