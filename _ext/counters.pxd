@@ -25,6 +25,7 @@ cdef struct Counters:
     int64_t produce_requests
     int64_t produce_bytes
     int64_t epoch_bumps
+    int64_t ranges_dropped             # outcomes by the batch for which delivery_ranges() came too late
     int64_t last_acknowledged_at_ns    # CLOCK_MONOTONIC
     # inbound
     int64_t records_decoded

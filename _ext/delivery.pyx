@@ -66,6 +66,15 @@ cdef void _log_failure(Delivery* delivery, ProducerBatch* batch) noexcept nogil:
              "NOT_WRITTEN" if batch.outcome == OUTCOME_NOT_WRITTEN else "UNKNOWN", batch.error_code)
 
 
+cdef void _drop_range(Delivery* delivery) noexcept nogil:
+    cdef Counters* counters = delivery.accumulator.counters
+    counters.ranges_dropped += 1
+    if counters.ranges_dropped == 1:
+        log_push(delivery.transport.log, LOG_WARNING,
+                 "delivery_ranges() was not called for delivery.ranges.max batches: the oldest are dropped and only "
+                 "counted (ranges_dropped)")
+
+
 cdef void delivery_finish(Delivery* delivery, ProducerBatch* batch, BatchOutcome outcome, int32_t error_code) noexcept nogil:
     """Give a batch its one outcome. Its memory goes back now, after its reports, or when its request ends."""
     cdef Accumulator* accumulator = delivery.accumulator
@@ -76,7 +85,8 @@ cdef void delivery_finish(Delivery* delivery, ProducerBatch* batch, BatchOutcome
     batch.error_code = error_code
     batch.finished_at_ns = monotonic_ns()
     _count_outcome(counters, batch)
-    ranges_add(&accumulator.ranges, batch)
+    if not ranges_add(&accumulator.ranges, batch):
+        _drop_range(delivery)
     if not has_report:
         _log_failure(delivery, batch)
     if has_report:
@@ -280,6 +290,18 @@ cdef void delivery_refuse(Delivery* delivery, ProducerBatch* batch, int32_t erro
     delivery_settle(delivery, queue)
 
 
+cdef void _log_restart(Delivery* delivery, PartitionQueue* queue) noexcept nogil:
+    """Say why sequences begin again, once per partition and cause: every batch may fail so."""
+    cdef int32_t cause = 1 if queue.restart_wanted else 2
+    if queue.restarts_logged & cause:
+        return
+    queue.restarts_logged |= cause
+    log_push(delivery.transport.log, LOG_WARNING,
+             "topic %.100s [%d]: sequences begin again under another producer epoch, since %s; "
+             "further times are only counted (epoch_bumps)", queue.partition.topic.name, queue.partition.index,
+             "the broker refused them" if queue.restart_wanted else "a batch that had one was given up")
+
+
 cdef void delivery_settle(Delivery* delivery, PartitionQueue* queue) noexcept nogil:
     """When nothing of a partition is in flight: undo what never left, and close a gap (rules 5 and 6)."""
     cdef ProducerBatch* batch
@@ -296,8 +318,7 @@ cdef void delivery_settle(Delivery* delivery, PartitionQueue* queue) noexcept no
                 delivery_finish(delivery, batch, OUTCOME_UNKNOWN, ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER)
             else:
                 place = &batch.next
-        log_push(delivery.transport.log, LOG_WARNING, "topic %.100s [%d]: sequences begin again under another producer epoch",
-                 queue.partition.topic.name, queue.partition.index)
+        _log_restart(delivery, queue)
         sequences_restart(delivery.identity, queue)
 
 

@@ -20,12 +20,13 @@ cdef struct DeliveryRange:
 
 cdef struct RangeLog:
     bint is_wanted                         # set before the I/O thread starts
+    size_t count_max                       # delivery.ranges.max, set as well; the oldest is dropped for the next
     Lock lock                              # guards all below
-    DeliveryRange* ranges
+    DeliveryRange* ranges                  # once there are count_max, a ring
+    size_t first                           # the oldest
     size_t count
     size_t capacity
-    int64_t lost_count                     # for want of memory; told at the next look
 
-cdef void ranges_add(RangeLog* log, const ProducerBatch* batch) noexcept nogil
+cdef bint ranges_add(RangeLog* log, const ProducerBatch* batch) noexcept nogil
 cdef void ranges_take(RangeLog* log, RangeLog* taken) noexcept nogil
 cdef void ranges_free(RangeLog* log) noexcept nogil

@@ -12,29 +12,33 @@ cdef enum:
 
 
 cdef DeliveryRange* _place(RangeLog* log) noexcept nogil:
-    """Return the place of the next range, NULL when memory is short; the caller holds the lock."""
-    cdef size_t capacity = max(log.capacity * 2, <size_t>CAPACITY_FIRST)
+    """Return the place of the next range, that of the oldest when there is no other; the caller holds the lock."""
+    cdef size_t capacity = min(max(log.capacity * 2, <size_t>CAPACITY_FIRST), log.count_max)
     cdef DeliveryRange* grown
-    if log.count == log.capacity:
+    if log.count == log.capacity and log.capacity < log.count_max and log.first == 0:
         grown = <DeliveryRange*>realloc(log.ranges, capacity * sizeof(DeliveryRange))
-        if grown == NULL:
-            return NULL
-        log.ranges = grown
-        log.capacity = capacity
-    log.count += 1
-    return &log.ranges[log.count - 1]
+        if grown != NULL:                  # else the oldest goes, as at the bound
+            log.ranges = grown
+            log.capacity = capacity
+    if log.count < log.capacity:
+        log.count += 1
+        return &log.ranges[log.count - 1]
+    if log.count == 0:
+        return NULL
+    log.first = (log.first + 1) % log.count
+    return &log.ranges[(log.first + log.count - 1) % log.count]
 
 
-cdef void ranges_add(RangeLog* log, const ProducerBatch* batch) noexcept nogil:
-    """Note the outcome of a batch. I/O thread."""
+cdef bint ranges_add(RangeLog* log, const ProducerBatch* batch) noexcept nogil:
+    """Note the outcome of a batch; False when another one, or this one, was dropped for it. I/O thread."""
     cdef DeliveryRange* place
+    cdef size_t count
     if not log.is_wanted:
-        return
+        return True
     acquire_nogil(&log.lock)
+    count = log.count
     place = _place(log)
-    if place == NULL:
-        log.lost_count += 1
-    else:
+    if place != NULL:
         place.topic = batch.topic
         place.partition = batch.queue.partition.index if batch.queue != NULL else -1
         place.base_offset = batch.base_offset
@@ -43,18 +47,18 @@ cdef void ranges_add(RangeLog* log, const ProducerBatch* batch) noexcept nogil:
         place.records_count = batch.records_count
         place.error_code = batch.error_code
         place.outcome = batch.outcome
+    count = log.count - count
     release(&log.lock)
+    return count == 1
 
 
 cdef void ranges_take(RangeLog* log, RangeLog* taken) noexcept nogil:
     """Move all that was noted to `taken`, which the caller frees with ranges_free()."""
     memset(taken, 0, sizeof(RangeLog))
     acquire_nogil(&log.lock)
-    taken.ranges, taken.count, taken.capacity = log.ranges, log.count, log.capacity
-    taken.lost_count = log.lost_count
+    taken.ranges, taken.first, taken.count, taken.capacity = log.ranges, log.first, log.count, log.capacity
     log.ranges = NULL
-    log.count = log.capacity = 0
-    log.lost_count = 0
+    log.first = log.count = log.capacity = 0
     release(&log.lock)
 
 

@@ -184,7 +184,8 @@ cdef class ReportingCore(ClientCore):
                  of the records
         Raises:  RuntimeError unless enable.delivery.ranges was set: nothing was noted
         Thread:  any; each range is given once. It does not wait: call it after flush() or poll(), or now and then
-        Cost:    56 bytes per batch until the next call
+        Cost:    56 bytes per batch until the next call; of more than delivery.ranges.max the oldest are dropped, which
+                 counters()["ranges_dropped"] and one line of the log say
         Example: {r.partition: r.base_offset + r.records_count for r in producer.delivery_ranges() if not r.error}
         """
         cdef RangeLog taken
@@ -195,11 +196,9 @@ cdef class ReportingCore(ClientCore):
         ranges_take(&self.accumulator.ranges, &taken)
         try:
             for index in range(taken.count):
-                found.append(_range_of(&taken.ranges[index]))
+                found.append(_range_of(&taken.ranges[(taken.first + index) % taken.count]))
         finally:
             ranges_free(&taken)
-        if taken.lost_count:
-            raise MemoryError(f"{taken.lost_count} of {taken.lost_count + len(found)} batches could not be noted")
         return found
 
     def post_event(self, call, argument):

@@ -107,6 +107,7 @@ cdef struct PartitionQueue:
     bint has_gap                           # gap_sequence went to a batch that may never be written
     int32_t gap_sequence
     bint restart_wanted                    # the broker refused our sequences: new epoch once quiet
+    int32_t restarts_logged                # a bit per cause: each is logged once
     int64_t producer_id
     int16_t producer_epoch
     int32_t next_sequence

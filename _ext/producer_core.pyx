@@ -182,6 +182,7 @@ cdef class ProducerCore(ReportingCore):
         self.accumulator.settings.records_max = settings["queue.buffering.max.messages"]
         self.accumulator.settings.reports_all = self.delivery_callback is not None
         self.accumulator.ranges.is_wanted = settings["enable.delivery.ranges"]
+        self.accumulator.ranges.count_max = settings["delivery.ranges.max"]
         self.partitioner_callback = settings["partitioner_cb"]
         self._fill_policy(&self.accumulator.policy, settings)
         self.accumulator.settings.linger_ns = <int64_t>(settings["linger.ms"] * 1e6)

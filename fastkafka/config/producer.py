@@ -104,6 +104,10 @@ PROPERTIES: tuple[Property, ...] = (
     Property("enable.delivery.ranges", "bool", False,
              "Note the outcome of each batch for delivery_ranges(), 56 bytes each until it is "
              "called.", PRODUCER),
+    Property("delivery.ranges.max", "int", 1000000,
+             "How many batches are noted for delivery_ranges(); of more the oldest are dropped "
+             "and counted.",
+             PRODUCER, minimum=1, maximum=INT_MAX),
     Property("delivery.report.only.error", "strict_bool", False,
              "Call on_delivery for records that failed only.", PRODUCER),
     # accepted so that existing configurations work

@@ -85,3 +85,22 @@ def test_a_producer_that_was_not_asked_to_note_ranges_says_so() -> None:
     with pytest.raises(RuntimeError, match="enable.delivery.ranges"):
         producer.delivery_ranges()
     producer.close(0)
+
+
+@pytest.mark.parametrize("bound", [1, 100])
+def test_ranges_that_nobody_fetches_are_dropped_from_the_oldest_on_and_counted(
+    bound: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    count = 250
+    conf = {"delivery.ranges.max": bound, "batch.num.messages": 1}
+    with EmbeddedBroker() as broker, make(broker.bootstrap_servers, **conf) as producer:
+        for round_ in (1, 2):
+            for _ in range(count):
+                producer.produce("t", b"x", partition=0)
+            assert producer.flush(30) == 0
+            ranges = producer.delivery_ranges()
+            last = round_ * count
+            assert [entry.base_offset for entry in ranges] == list(range(last - bound, last))
+            assert producer.counters()["ranges_dropped"] == round_ * (count - bound)
+    said = [record for record in caplog.records if "delivery.ranges.max" in record.getMessage()]
+    assert len(said) == 1

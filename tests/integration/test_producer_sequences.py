@@ -262,7 +262,9 @@ def test_batches_that_never_left_go_on_under_the_new_epoch() -> None:
         assert broker.log().batches[1].identity[1:] == (1, 0)
 
 
-def test_broker_that_refuses_every_restart_is_not_asked_without_pause() -> None:
+def test_broker_that_refuses_every_restart_is_not_asked_without_pause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     reports = Reports()
     with ScriptedBroker() as broker:
         broker.on_produce = lambda one: Reply(errors=OUT_OF_ORDER)
@@ -274,6 +276,8 @@ def test_broker_that_refuses_every_restart_is_not_asked_without_pause() -> None:
         (report,) = reports
         assert report.error_code == -192
         assert len(broker.produced) < 12
+    said = [one.getMessage() for one in caplog.records if "sequences begin again" in one.message]
+    assert len(said) == 1 + sum("given up" in line for line in said) <= 2
 
 
 def test_sequence_state_survives_absence_from_metadata() -> None:
