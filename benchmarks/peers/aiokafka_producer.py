@@ -5,29 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from benchmarks.peers.measuring import Measurement, each_value, parse_arguments, read_values
+from benchmarks.peers.underscored_options import configuration
 
 TUNED = {"max_batch_size": 1_000_000, "max_request_size": 2_000_000}
-
-
-def configuration(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the client's configuration: equal guarantees always, the rest when tuned."""
-    conf: dict[str, Any] = {"acks": "all", "enable_idempotence": True}
-    if options.settings == "tuned":
-        conf.update(TUNED, linger_ms=options.linger_ms)
-    if options.codec != "none":
-        conf["compression_type"] = options.codec
-    return {"bootstrap_servers": options.bootstrap_server, **conf}
 
 
 async def measure(options: argparse.Namespace) -> None:
     """Run one measurement: mode `produce` or `latency`."""
     values = read_values(options.payload_file)
-    producer = AIOKafkaProducer(**configuration(options))
+    producer = AIOKafkaProducer(**configuration(options, TUNED))
     await producer.start()
     await producer.send_and_wait(options.topic, values[-1])
     latencies_us = []

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import time
-from typing import Any
 
 from kafka import KafkaProducer
 
@@ -15,25 +13,16 @@ from benchmarks.peers.measuring import (
     parse_arguments,
     read_values,
 )
+from benchmarks.peers.underscored_options import configuration
 
 TUNED = {"batch_size": 1_000_000, "max_request_size": 2_000_000}
-
-
-def configuration(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the client's configuration: equal guarantees always, the rest when tuned."""
-    conf: dict[str, Any] = {"acks": "all", "enable_idempotence": True}
-    if options.settings == "tuned":
-        conf.update(TUNED, linger_ms=options.linger_ms)
-    if options.codec != "none":
-        conf["compression_type"] = options.codec
-    return {"bootstrap_servers": options.bootstrap_server, **conf}
 
 
 def main() -> None:
     """Run one measurement: mode `produce` or `latency`."""
     options = parse_arguments()
     values = read_values(options.payload_file)
-    producer = KafkaProducer(**configuration(options))
+    producer = KafkaProducer(**configuration(options, TUNED))
     producer.send(options.topic, values[-1]).get(30)
     latencies_us = []
     measurement = Measurement()

@@ -1,17 +1,11 @@
 """Many records in one call: see _ext/bulk_core.pyx."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Protocol
 
-from fastkafka._core.message import Message
-from fastkafka._core.producer_core import ProducerCore
+from fastkafka._core.producer_core import ProducerCore, _Bytes, _Headers, _Report
 from fastkafka._core.record_column import RecordColumn
 from fastkafka._core.text_lines import TextLines
-from fastkafka.errors import KafkaError
-
-_Bytes = bytes | bytearray | memoryview | str | None
-_Headers = Mapping[str, bytes | str | None] | list[tuple[str, bytes | str | None]] | None
-_Report = Callable[[KafkaError | None, Message], Any] | None
 
 class _ArrowArray(Protocol):
     def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[object, object]: ...

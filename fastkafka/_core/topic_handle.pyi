@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from fastkafka._core.bulk_core import BulkCore, _Bytes, _Column, _Headers, _Report
+from fastkafka._core.bulk_core import BulkCore, _Column
+from fastkafka._core.producer_core import _Bytes, _Headers, _Report
 from fastkafka._core.text_lines import TextLines
 
 class TopicHandle:

@@ -173,6 +173,29 @@ def test_offsets_that_lead_out_of_the_data_end_the_call_where_they_are(offsets: 
     producer.close(0)
 
 
+@pytest.mark.parametrize("bad", [0, 1, 255, 256, 257, 700])
+@pytest.mark.parametrize("of_keys", [True, False])
+def test_a_bad_offset_of_one_column_leaves_no_record_with_another_s_key(
+    broker: EmbeddedBroker, bad: int, of_keys: bool
+) -> None:
+    count, topic = 800, f"step-{bad}-{of_keys}"
+    data = b"".join(b"%04d" % number for number in range(count))
+    good = array("q", range(0, 4 * count + 1, 4))
+    astray = array("q", good)
+    astray[bad + 1] = 4 * count + 1
+    values = Slices(data, good if of_keys else astray)
+    keys = Slices(data, astray if of_keys else good)
+    with Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
+        with pytest.raises(ValueError, match=f"record {bad} lies outside") as caught:
+            producer.produce_many(topic, values, keys=keys)
+        assert caught.value.taken == bad  # type: ignore[attr-defined]
+        rest = Slices(data, good[bad:])
+        assert producer.produce_many(topic, rest, keys=rest) == count - bad
+        assert producer.flush(30) == 0
+    found = [(message.key(), message.value()) for message in read(broker, topic, count)]
+    assert found == [(b"%04d" % number,) * 2 for number in range(count)]
+
+
 def test_slices_need_bytes_and_whole_numbers() -> None:
     for data, offsets, problem in (
         ("text", array("q", [0]), TypeError),
