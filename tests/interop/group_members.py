@@ -22,8 +22,8 @@ class Member(Protocol):
     def assignment(self) -> set[int]:
         """Return the partitions that it has now."""
 
-    def commit(self) -> None:
-        """Commit what was returned."""
+    def commit(self) -> bool:
+        """Commit what was returned; False when the group is rebalancing and nothing was."""
 
     def close(self) -> None:
         """Leave the group."""
@@ -47,6 +47,7 @@ class ConfluentMember:
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
         }
+        self._client = client
         self._consumer = client.Consumer(settings)
         self._consumer.subscribe([topic])
 
@@ -57,8 +58,21 @@ class ConfluentMember:
     def assignment(self) -> set[int]:
         return {place.partition for place in self._consumer.assignment()}
 
-    def commit(self) -> None:
-        self._consumer.commit(asynchronous=False)
+    def commit(self) -> bool:
+        errors = self._client.KafkaError
+        try:
+            self._consumer.commit(asynchronous=False)
+        except self._client.KafkaException as problem:
+            if problem.args[0].code() == errors._NO_OFFSET:
+                return True
+            if problem.args[0].code() in (
+                errors.REBALANCE_IN_PROGRESS,
+                errors.ILLEGAL_GENERATION,
+                errors.STALE_MEMBER_EPOCH,
+            ):
+                return False
+            raise
+        return True
 
     def close(self) -> None:
         self._consumer.close()
@@ -68,12 +82,14 @@ class KafkaPythonMember:
     """kafka-python."""
 
     def __init__(self, client: ModuleType, bootstrap: str, group: str, topic: str) -> None:
+        self._errors = client.errors
         self._consumer = client.KafkaConsumer(
             topic,
             bootstrap_servers=bootstrap.split(","),
             group_id=group,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
+            heartbeat_interval_ms=500,  # how soon it hears of a rebalance
         )
         # It would assign before it knows the topic, and then nothing.
         assert self._consumer.partitions_for_topic(topic)
@@ -85,8 +101,12 @@ class KafkaPythonMember:
     def assignment(self) -> set[int]:
         return {place.partition for place in self._consumer.assignment()}
 
-    def commit(self) -> None:
-        self._consumer.commit()
+    def commit(self) -> bool:
+        try:
+            self._consumer.commit()
+        except (self._errors.CommitFailedError, self._errors.RebalanceInProgressError):
+            return False
+        return True
 
     def close(self) -> None:
         self._consumer.close()
@@ -96,6 +116,7 @@ class AioMember:
     """aiokafka, on an event loop of its own that goes on between calls."""
 
     def __init__(self, client: ModuleType, bootstrap: str, group: str, topic: str) -> None:
+        self._errors = client.errors
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -124,8 +145,12 @@ class AioMember:
     def assignment(self) -> set[int]:
         return {place.partition for place in self._consumer.assignment()}
 
-    def commit(self) -> None:
-        self._run(self._consumer.commit())
+    def commit(self) -> bool:
+        try:
+            self._run(self._consumer.commit())
+        except self._errors.CommitFailedError:
+            return False
+        return True
 
     def close(self) -> None:
         self._run(self._consumer.stop())
