@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fastkafka.broker.groups.offset_commits import Committer
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.errors import KafkaError
+from tests.unit.broker_refusals import code_of
 from tests.unit.virtual_time import in_virtual_time, now_ms, pass_ms, run
 
 Body = dict[str, Any]
@@ -97,15 +98,6 @@ class Groups:
         for task in syncs:
             await task
         return joined
-
-
-def code_of(function: Callable[..., object], *args: Any) -> int:
-    """Call, and return the error code of the refusal."""
-    try:
-        function(*args)
-    except Refusal as refusal:
-        return refusal.code
-    return KafkaError.NO_ERROR
 
 
 async def refusal_of(task: asyncio.Task[Body]) -> int:

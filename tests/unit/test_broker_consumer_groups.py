@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from fastkafka.broker.groups.offset_commits import Committer
 from fastkafka.broker.refusal import Refusal
 from fastkafka.broker.settings import BrokerSettings
 from fastkafka.errors import KafkaError
+from tests.unit.broker_refusals import code_of
 from tests.unit.virtual_time import in_virtual_time, pass_ms, run
 
 Body = dict[str, Any]
@@ -125,12 +126,6 @@ def groups(tmp_path: Path) -> Iterator[Groups]:
 
 def refuse_to_write(*_: object) -> None:
     raise Refusal(KafkaError.KAFKA_STORAGE_ERROR, "no space left")
-
-
-def code_of(function: Callable[..., object], *args: Any, **fields: Any) -> int:
-    with pytest.raises(Refusal) as caught:
-        function(*args, **fields)
-    return caught.value.code
 
 
 # ---- assignments

@@ -20,6 +20,7 @@ from fastkafka.broker.transactions.transaction_coordinator import Producer
 from fastkafka.errors import KafkaError
 from tests.unit.broker_asker import Asker
 from tests.unit.broker_batches import TRANSACTIONAL, build_batch
+from tests.unit.broker_refusals import code_of
 from tests.unit.virtual_time import pass_ms, run
 
 LOGS = TransactionPartition("logs", 0)
@@ -110,12 +111,6 @@ def on_loop(test: Callable[[Transactions], Any]) -> Callable[[Transactions], Non
 
     runs.__name__, runs.__doc__ = test.__name__, test.__doc__
     return runs
-
-
-def code_of(function: Callable[..., object], *args: Any) -> int:
-    with pytest.raises(Refusal) as caught:
-        function(*args)
-    return caught.value.code
 
 
 # ---- who owns the transactional id
