@@ -75,6 +75,7 @@ cdef ProducerBatch* accumulator_take_waiting(Topic* topic) noexcept nogil
 cdef ProducerBatch* accumulator_take_waiting_over(Topic* topic, int64_t now_ns, int64_t* deadline_ns) noexcept nogil
 cdef PartitionQueue* accumulator_queue(Accumulator* accumulator, Partition* partition) noexcept nogil
 cdef void accumulator_activate(Accumulator* accumulator, PartitionQueue* queue) noexcept nogil
+cdef void accumulator_notify(Accumulator* accumulator) noexcept nogil
 cdef PartitionQueue* accumulator_take_activated(Accumulator* accumulator) noexcept nogil
 cdef int64_t accumulator_flush(Accumulator* accumulator) noexcept nogil
 cdef void accumulator_served(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil

@@ -70,7 +70,7 @@ cdef ProducerBatch* _new_batch(Accumulator* accumulator, Append* append, Partiti
 cdef int64_t accumulator_flush(Accumulator* accumulator) noexcept nogil:
     """Let everything appended so far leave at once; returns what ledger_is_flushed is asked with."""
     cdef int64_t flush_id = ledger_flush(&accumulator.ledger)
-    _notify(accumulator)
+    accumulator_notify(accumulator)
     return flush_id
 
 
@@ -108,7 +108,8 @@ cdef PartitionQueue* accumulator_take_activated(Accumulator* accumulator) noexce
     return queue
 
 
-cdef void _notify(Accumulator* accumulator) noexcept nogil:
+cdef void accumulator_notify(Accumulator* accumulator) noexcept nogil:
+    """Have the sender look now."""
     add32(&accumulator.changes, 1)
     loop_wake(accumulator.loop)
 
@@ -134,7 +135,7 @@ cdef AppendStatus _take_slab(Accumulator* accumulator, Append* append, size_t by
         return APPEND_NO_MEMORY
     # A full pool lets the oldest open batches leave at once: they are what holds the memory.
     store32(&accumulator.pressure, 1)
-    _notify(accumulator)
+    accumulator_notify(accumulator)
     return APPEND_FULL
 
 
@@ -226,7 +227,7 @@ cdef AppendStatus _append_queue(Accumulator* accumulator, Append* append, Partit
         accumulator_activate(accumulator, queue)
     release(&queue.lock)
     if is_full:
-        _notify(accumulator)
+        accumulator_notify(accumulator)
     elif is_new:
         _notify_by(accumulator, linger_end_ns)
     return status
@@ -415,7 +416,7 @@ cdef AppendStatus _append_waiting(Accumulator* accumulator, Append* append) noex
             slot[0] = NULL                 # full: the next record opens another
     release(&topic.lock)
     if is_new:
-        _notify(accumulator)               # it may expire while nothing else moves the I/O thread
+        accumulator_notify(accumulator)               # it may expire while nothing else moves the I/O thread
     return status
 
 

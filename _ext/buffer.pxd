@@ -39,6 +39,7 @@ cdef void slab_pool_init(SlabPool* pool, size_t bound_bytes) noexcept nogil
 cdef void slab_pool_destroy(SlabPool* pool) noexcept nogil
 cdef Slab* slab_take(SlabPool* pool, size_t bytes, int size_class, bint from_reserve) noexcept nogil
 cdef Slab* slab_take_reused(SlabPool* pool, int size_class) noexcept nogil
+cdef Slab* slab_chain_take(SlabPool* pool, size_t bytes, bint only_reused) noexcept nogil
 cdef void slab_chain_release(SlabPool* pool, Slab* head) noexcept nogil
 cdef size_t slab_class_bytes(int size_class) noexcept nogil
 

@@ -160,6 +160,54 @@ cdef Slab* slab_take_reused(SlabPool* pool, int size_class) noexcept nogil:
     return _hand_out(slab, False)
 
 
+cdef Slab* slab_chain_take(SlabPool* pool, size_t bytes, bint only_reused) noexcept nogil:
+    """Take a chain of slabs that hold `bytes` together, or nothing: who waits with half a chain blocks others.
+
+    Args:    only_reused: no fresh slab of 64 KiB, where fresh pages are what costs
+    Returns: NULL when the bound is reached, malloc failed or nothing used is free
+    """
+    cdef size_t room = slab_class_bytes(SLAB_CLASS_DEFAULT) - sizeof(Slab)
+    cdef size_t left = max((bytes + room - 1) // room, <size_t>1)
+    cdef size_t last_bytes = bytes - (left - 1) * room
+    cdef int size_class = 0
+    cdef int64_t charged = <int64_t>((left - 1) * slab_class_bytes(SLAB_CLASS_DEFAULT))
+    cdef Slab* head = NULL
+    cdef Slab* slab
+    while slab_class_bytes(size_class) - sizeof(Slab) < last_bytes:
+        size_class += 1
+    charged += <int64_t>slab_class_bytes(size_class)
+    if add64(&pool.charged_bytes, charged) <= <int64_t>pool.bound_bytes:
+        while left:
+            slab = _reuse(pool, size_class)
+            if slab == NULL and not (only_reused and size_class == SLAB_CLASS_DEFAULT):
+                slab = _allocate(pool, slab_class_bytes(size_class), size_class)
+            if slab == NULL:
+                break
+            _hand_out(slab, False)
+            slab.next = head
+            head = slab
+            left -= 1
+            size_class = SLAB_CLASS_DEFAULT        # all but the last, which is made first
+        if left == 0:
+            return head
+        _put_back(pool, head)
+    add64(&pool.charged_bytes, -charged)
+    store32(&pool.somebody_waits, 1)
+    return NULL
+
+
+cdef void _put_back(SlabPool* pool, Slab* head) noexcept nogil:
+    """Keep slabs for reuse again, and wake nobody: who has too few would wake himself, and turn in a circle."""
+    cdef Slab* slab
+    acquire_nogil(&pool.lock)
+    while head != NULL:
+        slab = head
+        head = slab.next
+        slab.next = pool.free[slab.size_class]
+        pool.free[slab.size_class] = slab
+    release(&pool.lock)
+
+
 cdef void slab_chain_release(SlabPool* pool, Slab* head) noexcept nogil:
     """Give a chain of slabs back, and wake whoever found the pool full."""
     cdef Slab* slab = head

@@ -4,7 +4,7 @@
 # thread and GIL: application threads; lists are read with the GIL, arrays and files without it
 # next: accumulator; the single record's way is producer_core's
 from libc.stdint cimport int32_t, int64_t
-from fastkafka._core.accumulator cimport Append, AppendStatus
+from fastkafka._core.accumulator cimport Accumulator, Append, AppendStatus
 from fastkafka._core.producer_core cimport ProducerCore
 from fastkafka._core.record_batch_writer cimport RecordInput
 from fastkafka._core.record_column cimport ColumnCursor
@@ -19,6 +19,10 @@ cdef struct ColumnRun:                     # what a bulk call of columns or line
     LinesStatus lines_status
     int64_t filled                         # records so far
     int64_t timestamp_ms                   # of records without one
+
+ctypedef AppendStatus (*AppendDoor)(Accumulator* accumulator, Append* append) noexcept nogil
+
+cdef AppendStatus append_patiently(Accumulator* accumulator, Append* append, AppendDoor door, int32_t* is_stopped) noexcept nogil
 
 cdef class BulkCore(ProducerCore):
     cdef int _take_lists(self, str topic, list values, list keys, list timestamps, list headers, int32_t partition,

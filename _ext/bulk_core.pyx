@@ -11,7 +11,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from fastkafka._core.accumulator cimport (
-    APPEND_CLOSED, APPEND_LOCKED, APPEND_OK, APPEND_PACE, Accumulator, PACE_WAIT_NS, accumulator_append,
+    APPEND_CLOSED, APPEND_LOCKED, APPEND_OK, APPEND_PACE, PACE_WAIT_NS, accumulator_append,
 )
 from fastkafka._core.atomic cimport add32, full_fence, load32
 from fastkafka._core.buffer_import cimport TimestampColumn, column_of, timestamps_of
@@ -57,15 +57,15 @@ cdef int32_t _fill_run(ColumnRun* run, RecordInput* records) noexcept nogil:
     return count
 
 
-cdef AppendStatus _append_patiently(Accumulator* accumulator, Append* append, int32_t* is_stopped) noexcept nogil:
-    """Append a run, unless the client was closed; wait for a lock and for a used slab here, where nobody waits for the GIL meanwhile."""
+cdef AppendStatus append_patiently(Accumulator* accumulator, Append* append, AppendDoor door, int32_t* is_stopped) noexcept nogil:
+    """Append what `door` takes, unless the client was closed; wait for a lock and for a used slab here, where nobody waits for the GIL meanwhile."""
     cdef AppendStatus status
     cdef int32_t seen
     while True:
         seen = signal_read(&accumulator.pool.memory_free)
         add32(&accumulator.appending, 1)
         full_fence()                       # close() says that it stops, then looks who is appending still
-        status = APPEND_CLOSED if load32(is_stopped) else accumulator_append(accumulator, append)
+        status = APPEND_CLOSED if load32(is_stopped) else door(accumulator, append)
         add32(&accumulator.appending, -1)
         if status == APPEND_LOCKED:
             wait_free(append.contended)
@@ -87,7 +87,7 @@ cdef int64_t _append_stretch(Accumulator* accumulator, Append* append, ColumnRun
         if append.count == 0:
             break
         append.is_bulk = True
-        status = _append_patiently(accumulator, append, is_stopped)
+        status = append_patiently(accumulator, append, accumulator_append, is_stopped)
         taken += append.taken
     return taken
 

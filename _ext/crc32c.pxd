@@ -6,3 +6,4 @@
 from libc.stdint cimport uint32_t
 
 cdef uint32_t crc32c_extend(uint32_t crc, const char* data, size_t bytes) noexcept nogil
+cdef uint32_t crc32c_join(uint32_t first, uint32_t second, size_t second_bytes) noexcept nogil

@@ -28,6 +28,7 @@ from fastkafka._core.partition_queue cimport (
 from fastkafka._core.record_batch_writer cimport batch_restore_records, batch_split
 from fastkafka._core.refusal cimport refusal_note
 from fastkafka._core.sequences cimport identity_renew, sequences_restart
+from fastkafka._core.whole_batches cimport whole_restore_records
 
 
 # --- outcomes ---------------------------------------------------------------------------------------
@@ -176,13 +177,19 @@ cdef void _give_up(Delivery* delivery, PartitionQueue* queue, ProducerBatch* bat
                     else OUTCOME_NOT_WRITTEN, error_code)
 
 
+cdef bint _restore(Delivery* delivery, ProducerBatch* batch) noexcept nogil:
+    """Have the records of a batch in its slabs; False when memory is short or what came whole holds none that can be read."""
+    if batch.is_whole:
+        return whole_restore_records(batch, &delivery.accumulator.pool, &delivery.decompressor)
+    return batch_restore_records(batch, &delivery.accumulator.pool, &delivery.decompressor, batch.codec)
+
+
 cdef void _split(Delivery* delivery, PartitionQueue* queue, ProducerBatch* batch) noexcept nogil:
     """Send a batch that is too large in two parts, which take consecutive sequences of its range."""
     cdef ProducerBatch* first
     cdef ProducerBatch* second
     cdef Accumulator* accumulator = delivery.accumulator
-    if batch.records_count < 2 or not batch_restore_records(
-            batch, &accumulator.pool, &delivery.decompressor, batch.codec) \
+    if batch.records_count < 2 or not _restore(delivery, batch) \
             or not batch_split(batch, &accumulator.pool, &first, &second):
         _give_up(delivery, queue, batch, ERROR_MSG_SIZE_TOO_LARGE)
         return

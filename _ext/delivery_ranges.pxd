@@ -27,6 +27,7 @@ cdef struct RangeLog:
     size_t count
     size_t capacity
 
+cdef void range_of_batch(DeliveryRange* place, const ProducerBatch* batch) noexcept nogil
 cdef bint ranges_add(RangeLog* log, const ProducerBatch* batch) noexcept nogil
 cdef void ranges_take(RangeLog* log, RangeLog* taken) noexcept nogil
 cdef void ranges_free(RangeLog* log) noexcept nogil

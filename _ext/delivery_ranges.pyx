@@ -29,6 +29,18 @@ cdef DeliveryRange* _place(RangeLog* log) noexcept nogil:
     return &log.ranges[(log.first + log.count - 1) % log.count]
 
 
+cdef void range_of_batch(DeliveryRange* place, const ProducerBatch* batch) noexcept nogil:
+    """Write down what became of a batch that has its outcome."""
+    place.topic = batch.topic
+    place.partition = batch.queue.partition.index if batch.queue != NULL else -1
+    place.base_offset = batch.base_offset
+    place.base_timestamp_ms = batch.base_timestamp_ms
+    place.log_append_time_ms = batch.log_append_time_ms
+    place.records_count = batch.records_count
+    place.error_code = batch.error_code
+    place.outcome = batch.outcome
+
+
 cdef bint ranges_add(RangeLog* log, const ProducerBatch* batch) noexcept nogil:
     """Note the outcome of a batch; False when another one, or this one, was dropped for it. I/O thread."""
     cdef DeliveryRange* place
@@ -39,14 +51,7 @@ cdef bint ranges_add(RangeLog* log, const ProducerBatch* batch) noexcept nogil:
     count = log.count
     place = _place(log)
     if place != NULL:
-        place.topic = batch.topic
-        place.partition = batch.queue.partition.index if batch.queue != NULL else -1
-        place.base_offset = batch.base_offset
-        place.base_timestamp_ms = batch.base_timestamp_ms
-        place.log_append_time_ms = batch.log_append_time_ms
-        place.records_count = batch.records_count
-        place.error_code = batch.error_code
-        place.outcome = batch.outcome
+        range_of_batch(place, batch)
     count = log.count - count
     release(&log.lock)
     return count == 1

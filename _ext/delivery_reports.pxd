@@ -21,9 +21,13 @@ cdef class ReportingCore(ClientCore):
     cdef int32_t serving_index
     cdef int32_t serving_slot
     cdef RecordCursor serving_cursor
+    cdef dict batch_reports                   # report_id: [on_delivery, records without a report] of whole batches
+    cdef int64_t batch_reports_made
 
     cdef Py_ssize_t _serve(self) except -1
     cdef Py_ssize_t _serve_batch(self) except -1
+    cdef Py_ssize_t _serve_whole(self) except -1
+    cdef bint _next_record(self, EncodedRecord* encoded) noexcept
     cdef int _report(self, ProducerBatch* batch, EncodedRecord* encoded, int32_t index, object topic,
                      int32_t partition, object error, double latency, object call) except -1
     cdef int _outstanding(self) noexcept

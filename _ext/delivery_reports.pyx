@@ -9,13 +9,17 @@ from fastkafka.errors import KafkaError
 from fastkafka.types import DeliveryRange, Outcome
 
 from libc.stdint cimport INT64_MAX
+from libc.string cimport memset
 from cpython.ref cimport Py_DECREF
 from fastkafka._core.accumulator cimport accumulator_flush, accumulator_served
 from fastkafka._core.atomic cimport add64_relaxed, load32, load64_relaxed
 from fastkafka._core.batch_ledger cimport ledger_is_flushed, ledger_take_finished
-from fastkafka._core.buffer cimport slab_pool_destroy, slab_pool_init
+from fastkafka._core.buffer cimport SlabPool, slab_pool_destroy, slab_pool_init
+from fastkafka._core.compression cimport Decompressor, decompressor_free
 from fastkafka._core.counters cimport records_outstanding
-from fastkafka._core.delivery_ranges cimport DeliveryRange as Range, RangeLog, ranges_free, ranges_take
+from fastkafka._core.delivery_ranges cimport (
+    DeliveryRange as Range, RangeLog, range_of_batch, ranges_free, ranges_take,
+)
 from fastkafka._core.error_codes cimport ERROR_INVALID_DIFFERENT_RECORD, ERROR_INVALID_RECORD
 from fastkafka._core.lock cimport signal_raise, signal_read
 from fastkafka._core.message cimport (
@@ -26,6 +30,7 @@ from fastkafka._core.partition_queue cimport BatchOutcome, OUTCOME_DELIVERED, OU
 from fastkafka._core.record_batch_writer cimport cursor_begin, cursor_next
 from fastkafka._core.refusal cimport REFUSAL_NOT_NAMED, Refusal, RefusalText
 from fastkafka._core.waiter cimport deadline_after, wait_for
+from fastkafka._core.whole_batches cimport whole_restore_records
 
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
@@ -35,6 +40,15 @@ cdef void _drop_callbacks(ProducerBatch* batch, int32_t first):
     cdef int32_t slot
     for slot in range(first, batch.callbacks_count):
         Py_DECREF(<object>batch.callbacks[slot].callback)
+
+
+cdef void _read_whole(ProducerBatch* batch, SlabPool* pool) noexcept:
+    """Decode a batch that was passed on, since the client's on_delivery wants to see its records."""
+    cdef Decompressor decompressor
+    memset(&decompressor, 0, sizeof(decompressor))
+    with nogil:
+        whole_restore_records(batch, pool, &decompressor)
+        decompressor_free(&decompressor)
 
 
 cdef object _error(int32_t error_code, BatchOutcome outcome):
@@ -87,6 +101,7 @@ cdef class ReportingCore(ClientCore):
 
     def __cinit__(self, *args, **kwargs):
         self.pending_events = deque()
+        self.batch_reports = {}
         slab_pool_init(&self.accumulator.pool, 0)
         self.accumulator.loop = &self.state.loop
         self.accumulator.counters = &self.state.counters
@@ -250,8 +265,10 @@ cdef class ReportingCore(ClientCore):
                         return served
                     self.serving_index = self.serving_slot = 0
                     found = True
+                    if self.serving_batch.is_whole and not self.serving_batch.report_id:
+                        _read_whole(self.serving_batch, &self.accumulator.pool)
                     cursor_begin(&self.serving_cursor, self.serving_batch)
-                served += self._serve_batch()
+                served += self._serve_whole() if self.serving_batch.report_id else self._serve_batch()
         finally:
             self.is_serving = False
             if found:
@@ -268,7 +285,7 @@ cdef class ReportingCore(ClientCore):
         cdef bint is_wanted = error_of_batch is not None or not self.reports_only_errors
         cdef double latency = (batch.finished_at_ns - batch.created_at_ns) / 1e9
         cdef int32_t partition = batch.queue.partition.index if batch.queue != NULL else -1
-        while cursor_next(&self.serving_cursor, &encoded):
+        while self._next_record(&encoded):
             call = self.delivery_callback
             if self.serving_slot < batch.callbacks_count \
                     and batch.callbacks[self.serving_slot].index == self.serving_index:
@@ -287,6 +304,34 @@ cdef class ReportingCore(ClientCore):
         self.serving_batch = NULL
         accumulator_served(&self.accumulator, batch)
         return served
+
+    cdef bint _next_record(self, EncodedRecord* encoded) noexcept:
+        """Step to the next record of serving_batch; of a whole one that cannot be read, each is without key and value."""
+        if cursor_next(&self.serving_cursor, encoded):
+            return True
+        if self.serving_index == self.serving_batch.records_count:
+            return False
+        memset(encoded, 0, sizeof(EncodedRecord))
+        encoded.key_bytes = encoded.value_bytes = -1
+        encoded.timestamp_ms = self.serving_batch.base_timestamp_ms
+        return True
+
+    cdef Py_ssize_t _serve_whole(self) except -1:
+        """Tell the on_delivery of produce_batches() about a batch that it passed on, or about a part of it."""
+        cdef ProducerBatch* batch = self.serving_batch
+        cdef list entry = self.batch_reports[batch.report_id]
+        cdef Range delivered
+        range_of_batch(&delivered, batch)
+        entry[1] -= batch.records_count
+        if entry[1] == 0:
+            del self.batch_reports[batch.report_id]
+        add64_relaxed(&self.state.counters.reports_outstanding, -batch.records_count)
+        self.serving_batch = NULL
+        accumulator_served(&self.accumulator, batch)
+        if delivered.error_code == 0 and self.reports_only_errors:
+            return 0
+        entry[0](_error(delivered.error_code, delivered.outcome), _range_of(&delivered))
+        return 1
 
     cdef int _report(self, ProducerBatch* batch, EncodedRecord* encoded, int32_t index, object topic,
                      int32_t partition, object error, double latency, object call) except -1:

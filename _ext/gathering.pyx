@@ -6,7 +6,7 @@
 from libc.stdlib cimport calloc, qsort
 from libc.string cimport memcpy
 from fastkafka._core.buffer cimport Slab, slab_chain_release, slab_take
-from fastkafka._core.compression cimport CODEC_NONE, CODEC_ZSTD, COMPRESSION_OK, compress_slabs
+from fastkafka._core.compression cimport CODEC_NONE, CODEC_ZSTD, COMPRESSION_OK, LEVEL_DEFAULT, compress_slabs
 from fastkafka._core.connection cimport connection_version
 from fastkafka._core.counters cimport TopicCounters
 from fastkafka._core.delivery cimport delivery_finish
@@ -77,36 +77,37 @@ cdef ProducerBatch* _take_batch(Sender* sender, BrokerSender* to, PartitionQueue
                         OUTCOME_UNKNOWN if batch.maybe_written else OUTCOME_NOT_WRITTEN, ERROR_MSG_TIMED_OUT)
 
 
-cdef bint _prepare(Sender* sender, ProducerBatch* batch) noexcept nogil:
-    """Compress a batch once, where that makes it smaller; False when memory is short (it is tried later)."""
+cdef void _prepare(Sender* sender, ProducerBatch* batch) noexcept nogil:
+    """Compress a batch once, where that makes it smaller; short of memory it leaves as it is, larger but not lost."""
     cdef TopicPolicy* policy
     cdef Slab* slab
     cdef size_t bytes
+    cdef int codec
     if batch.is_prepared:
-        return True
+        return
     batch.is_prepared = True
     batch.wire_bytes = batch.bytes
     policy = policy_of(&sender.accumulator.policy, batch.topic)
-    if policy.codec == CODEC_NONE:
-        return True
-    sender.compressor.level = policy.compression_level
-    if compress_slabs(&sender.compressor, policy.codec, batch.slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
-        return True                        # it leaves as it is: larger, but not lost
+    codec = batch.codec if batch.has_codec else policy.codec
+    if codec == CODEC_NONE:
+        return
+    sender.compressor.level = policy.compression_level if codec == policy.codec else LEVEL_DEFAULT
+    if compress_slabs(&sender.compressor, codec, batch.slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
+        return
     bytes = sender.compressor.output.used_bytes + RECORD_BATCH_HEADER_BYTES
     if bytes >= batch.bytes:
-        return True
+        return
     slab = slab_take(&sender.accumulator.pool, bytes, 0, True)
     if slab == NULL:
-        return True
+        return
     memcpy(slab.data + RECORD_BATCH_HEADER_BYTES, sender.compressor.output.data, sender.compressor.output.used_bytes)
     slab.used_bytes = bytes
     batch.wire_slabs = slab
     batch.wire_bytes = bytes
-    batch.codec = policy.codec
+    batch.codec = codec
     if not batch.keeps_records:
         slab_chain_release(&sender.accumulator.pool, batch.slabs)
         batch.slabs = batch.slab_tail = NULL
-    return True
 
 
 cdef int _by_topic(const void* one, const void* other) noexcept nogil:

@@ -3,7 +3,7 @@
 # out: batches in the order in which they must reach the log
 # thread and GIL: queue.lock where marked; the rest belongs to the I/O thread; no GIL
 # next: record_batch_writer encodes into the open batch, sender takes the sealed ones
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
 from cpython.object cimport PyObject
 from fastkafka._core.buffer cimport Slab, SlabPool
 from fastkafka._core.counters cimport PartitionCounters
@@ -56,6 +56,10 @@ cdef struct ProducerBatch:
     Slab* slab_tail
     int64_t created_at_ns
     int64_t deadline_ns                    # delivery.timeout.ms after creation
+    bint is_whole                          # passed on as it came, in wire_slabs: nobody has looked at its records
+    bint has_codec                         # `codec` is its own, not the topic's: it was passed on, or is part of one that was
+    uint32_t body_crc                      # is_whole: of what stands behind the header
+    int64_t report_id                      # is_whole: whose on_delivery hears of it; 0 nobody's
     # I/O thread
     Slab* wire_slabs                       # what is sent when compressed; NULL: slabs themselves
     size_t wire_bytes

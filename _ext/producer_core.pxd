@@ -32,7 +32,7 @@ cdef class ProducerCore(ReportingCore):
                    int64_t deadline_ns) except -1
     cdef int _fill_policy(self, TopicPolicy* policy, settings) except -1
     cdef list _ask_partitioner(self, str topic, list keys)
-    cdef int32_t _partition_count(self, str topic) except -1
+    cdef int32_t _partition_count(self, str topic, str why) except -1
     cdef int _take_slowly(self, str topic, Topic* found, int32_t partition, RecordInput* record,
                           int64_t deadline_ns) except -1
     cdef AppendStatus _append(self, Append* append, int32_t* seen) noexcept

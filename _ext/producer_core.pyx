@@ -316,7 +316,7 @@ cdef class ProducerCore(ReportingCore):
 
         Raises: what it raises; TypeError, ValueError for an answer that is none
         """
-        cdef int32_t partition_count = self._partition_count(topic)
+        cdef int32_t partition_count = self._partition_count(topic, "partitioner_cb needs their count")
         cdef list chosen = list(self.partitioner_callback(topic, keys, partition_count))
         if len(chosen) != len(keys):
             raise ValueError(f"partitioner_cb gave {len(chosen)} partitions for {len(keys)} keys")
@@ -327,8 +327,8 @@ cdef class ProducerCore(ReportingCore):
                 raise ValueError(f"partitioner_cb chose {partition}: topic {topic} has {partition_count} partitions")
         return chosen
 
-    cdef int32_t _partition_count(self, str topic) except -1:
-        """Return how many partitions a topic has, once that is known: a partitioner of the user's cannot do without."""
+    cdef int32_t _partition_count(self, str topic, str why) except -1:
+        """Return how many partitions a topic has, once that is known; `why` says who cannot do without."""
         cdef int64_t deadline_ns = monotonic_ns() + self.bulk_block_ns
         cdef Topic* found = self._topic(topic)
         cdef PartitionTable* table = <PartitionTable*>load_pointer(<void**>&found.table)
@@ -336,8 +336,7 @@ cdef class ProducerCore(ReportingCore):
         while table == NULL:
             if monotonic_ns() >= deadline_ns or self._is_in_callback():
                 raise KafkaException(KafkaError(
-                    KafkaError._TIMED_OUT, f"topic {topic}: its partitions are not known (max.block.ms), and "
-                    "partitioner_cb needs their count"))
+                    KafkaError._TIMED_OUT, f"topic {topic}: its partitions are not known (max.block.ms), and {why}"))
             seen = signal_read(&self.accumulator.progress)
             wait_for(&self.accumulator.progress, seen, monotonic_ns() + TABLE_LOOK_NS)
             self.check_usable()

@@ -18,6 +18,9 @@ cdef enum:
     BATCH_NO_MEMORY = 7
 
 cdef enum:
+    DECOMPRESSED_BYTES_MAX = 134217728    # max.decompressed.batch.bytes, for callers that have no setting
+
+cdef enum:
     CONTROL_UNKNOWN = -1
     CONTROL_ABORT = 0
     CONTROL_COMMIT = 1

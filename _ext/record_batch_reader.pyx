@@ -27,7 +27,6 @@ from fastkafka._core.varint cimport get_near, get_varint, get_varlong, unzigzag_
 
 cdef enum:
     NEAR_BYTES = 13                       # of a record up to the length of its key: four numbers of three, and attributes
-    DECOMPRESSED_BYTES_MAX = 134217728    # max.decompressed.batch.bytes, for callers that have no setting
 
 
 # --- one batch ----------------------------------------------------------------------------------

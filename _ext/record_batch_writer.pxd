@@ -3,7 +3,7 @@
 # out: a record batch (magic 2) as a chain of slabs
 # thread and GIL: whoever holds the batch's lock encodes; the header is the I/O thread's; no GIL
 # next: accumulator decides where a record goes; sender asks for header and CRC
-from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 from cpython.object cimport PyObject
 from fastkafka._core.buffer cimport Slab, SlabPool
@@ -48,6 +48,7 @@ cdef struct RecordCursor:                  # walks the records of a slab chain
     int64_t base_timestamp_ms
 
 cdef int64_t headers_encoded_bytes(const HeaderInput* headers, int32_t count) noexcept nogil
+cdef bint batch_append_encoded(ProducerBatch* part, SlabPool* pool, const EncodedRecord* encoded) noexcept nogil
 cdef void cursor_begin(RecordCursor* cursor, ProducerBatch* batch) noexcept nogil
 cdef bint cursor_next(RecordCursor* cursor, EncodedRecord* record) noexcept nogil
 cdef bint batch_split(ProducerBatch* batch, SlabPool* pool, ProducerBatch** first, ProducerBatch** second) noexcept nogil
@@ -69,7 +70,7 @@ cdef inline size_t record_bytes_max(const RecordInput* record) noexcept nogil:
 cdef inline void encode_record(ProducerBatch* batch, const RecordInput* record) noexcept nogil:
     """Encode one record at `write_at`, where there is room for record_bytes_max."""
     cdef char* p = batch.write_at
-    cdef int64_t timestamp_delta = record.timestamp_ms - batch.base_timestamp_ms
+    cdef int64_t timestamp_delta = <int64_t>(<uint64_t>record.timestamp_ms - <uint64_t>batch.base_timestamp_ms)
     cdef int32_t offset_delta = batch.records_count
     cdef int32_t body_bytes = (
         1 + size(timestamp_delta) + size(offset_delta) + size(record.key_bytes) + size(record.value_bytes)

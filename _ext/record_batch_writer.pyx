@@ -6,6 +6,7 @@
 # Source: DefaultRecord.writeTo, DefaultRecordBatch.writeHeader; KIP-98.
 from fastkafka._core.compression import CODECS
 
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -15,7 +16,7 @@ from fastkafka._core.buffer cimport (
 from fastkafka._core.compression cimport (
     CODEC_NONE, COMPRESSION_OK, LEVEL_DEFAULT, Compressor, compress_slabs, compressor_free, decompress,
 )
-from fastkafka._core.crc32c cimport crc32c_extend
+from fastkafka._core.crc32c cimport crc32c_extend, crc32c_join
 from fastkafka._core.endian cimport put_int16, put_int32, put_int64
 from fastkafka._core.layout cimport (
     ATTRIBUTES_AT, BASE_OFFSET_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT, BATCH_LENGTH_AT, CRC_AT,
@@ -64,7 +65,7 @@ cdef void cursor_begin(RecordCursor* cursor, ProducerBatch* batch) noexcept nogi
 
 
 cdef bint cursor_next(RecordCursor* cursor, EncodedRecord* record) noexcept nogil:
-    """Step to the next record; False at the end. Only for bytes that encode_record wrote."""
+    """Step to the next record; False at the end. Only for bytes that encode_record wrote or records_read found sound."""
     cdef const char* p
     cdef const char* end
     cdef const char* begin
@@ -80,7 +81,7 @@ cdef bint cursor_next(RecordCursor* cursor, EncodedRecord* record) noexcept nogi
     end = p + number
     p += 1
     p = get_varlong(p, end, &number)
-    record.timestamp_ms = cursor.base_timestamp_ms + number
+    record.timestamp_ms = <int64_t>(<uint64_t>cursor.base_timestamp_ms + <uint64_t>number)
     p = get_varlong(p, end, &number)
     p = get_varlong(p, end, &number)
     record.key = p
@@ -139,7 +140,8 @@ cdef bint _append(ProducerBatch* part, SlabPool* pool, const RecordInput* record
     return True
 
 
-cdef bint _append_encoded(ProducerBatch* part, SlabPool* pool, const EncodedRecord* encoded) noexcept nogil:
+cdef bint batch_append_encoded(ProducerBatch* part, SlabPool* pool, const EncodedRecord* encoded) noexcept nogil:
+    """Encode a record of another batch into one that nobody else sees, from the reserve; False without memory."""
     cdef RecordInput record
     record.key, record.key_bytes = encoded.key, encoded.key_bytes
     record.value, record.value_bytes = encoded.value, encoded.value_bytes
@@ -171,6 +173,9 @@ cdef bint batch_split(ProducerBatch* batch, SlabPool* pool, ProducerBatch** firs
         parts[which].deadline_ns = batch.deadline_ns
         parts[which].keeps_records = batch.keeps_records
         parts[which].attempts = batch.attempts
+        parts[which].has_codec = batch.has_codec
+        parts[which].codec = batch.codec
+        parts[which].report_id = batch.report_id
         parts[which].was_sent = batch.was_sent
         parts[which].maybe_written = batch.maybe_written
         parts[which].producer_id = batch.producer_id
@@ -188,7 +193,7 @@ cdef bint batch_split(ProducerBatch* batch, SlabPool* pool, ProducerBatch** firs
             if not batch_add_callback(part, batch.callbacks[slot].callback):
                 break
             slot += 1
-        if not _append_encoded(part, pool, &encoded):
+        if not batch_append_encoded(part, pool, &encoded):
             break
         index += 1
     if index != batch.records_count:
@@ -220,8 +225,13 @@ cdef void batch_write_header(ProducerBatch* batch, int16_t attributes) noexcept 
     put_int16(header + PRODUCER_EPOCH_AT, batch.producer_epoch)
     put_int32(header + BASE_SEQUENCE_AT, batch.base_sequence)
     put_int32(header + RECORDS_COUNT_AT, batch.records_count)
-    crc = crc32c_extend(0, header + ATTRIBUTES_AT, slab.used_bytes - ATTRIBUTES_AT)
-    slab = slab.next
+    if batch.is_whole:
+        crc = crc32c_join(crc32c_extend(0, header + ATTRIBUTES_AT, RECORD_BATCH_HEADER_BYTES - ATTRIBUTES_AT),
+                          batch.body_crc, wire_bytes - RECORD_BATCH_HEADER_BYTES)
+        slab = NULL                        # what stands behind the header was summed when it came
+    else:
+        crc = crc32c_extend(0, header + ATTRIBUTES_AT, slab.used_bytes - ATTRIBUTES_AT)
+        slab = slab.next
     while slab != NULL:
         crc = crc32c_extend(crc, slab.data, slab.used_bytes)
         slab = slab.next

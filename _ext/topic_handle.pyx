@@ -2,10 +2,10 @@
 # in:  Producer.topic()
 # out: records of one topic
 # thread and GIL: application threads, as the calls that it makes
-# next: producer_core and bulk_core
+# next: producer_core, bulk_core and relay_core
 from libc.stdint cimport int32_t, int64_t
 from fastkafka._core.clock cimport monotonic_ns
-from fastkafka._core.bulk_core cimport BulkCore
+from fastkafka._core.relay_core cimport RelayCore
 
 
 cdef class TopicHandle:
@@ -16,10 +16,10 @@ cdef class TopicHandle:
     Example: logs = producer.topic("logs", compression_type="zstd")
              logs.produce(b"line", b"host-1")
     """
-    cdef BulkCore producer
+    cdef RelayCore producer
     cdef readonly str name
 
-    def __cinit__(self, BulkCore producer not None, str name not None):
+    def __cinit__(self, RelayCore producer not None, str name not None):
         self.producer = producer
         self.name = name
 
@@ -41,5 +41,9 @@ cdef class TopicHandle:
     def produce_batch(self, messages, int32_t partition=-1, callback=None, on_delivery=None):
         """Take records that dicts describe: Producer.produce_batch() without the topic."""
         return self.producer.produce_batch(self.name, messages, partition, callback, on_delivery)
+
+    def produce_batches(self, batches, int32_t partition=-1, on_delivery=None):
+        """Pass whole record batches on: Producer.produce_batches() without the topic."""
+        return self.producer.produce_batches(self.name, batches, partition, on_delivery)
 
 include "faces/topic_handle.pxi"

@@ -41,6 +41,7 @@ from fastkafka.versions import __version__, libversion, version
 if TYPE_CHECKING:
     from fastkafka._core.buffer_import import Slices
     from fastkafka._core.message import Message
+    from fastkafka._core.record_batch import RecordBatch
     from fastkafka._core.text_lines import TextLines
     from fastkafka._core.topic_handle import TopicHandle
     from fastkafka.consumer import Consumer
@@ -70,6 +71,7 @@ __all__ = [
     "Node",
     "Outcome",
     "Producer",
+    "RecordBatch",
     "SerializingProducer",
     "Slices",
     "TextLines",
@@ -92,6 +94,7 @@ _ROOM_OF = {
     "DeserializingConsumer": "fastkafka.deserializing_consumer",
     "Message": "fastkafka._core.message",
     "Producer": "fastkafka.producer",
+    "RecordBatch": "fastkafka._core.record_batch",
     "SerializingProducer": "fastkafka.serializing_producer",
     "Slices": "fastkafka._core.buffer_import",
     "TextLines": "fastkafka._core.text_lines",

@@ -1,7 +1,7 @@
 """The producer: records out, delivery reports back.
 
 In:     a configuration as confluent_kafka takes it; records from the application
-Out:    to the compiled core (`_ext/bulk_core.pyx` and below), which does everything per record
+Out:    to the compiled core (`_ext/relay_core.pyx` and below), which does everything per record
 Thread: methods may be called from any thread; callbacks run inside poll() and flush()
 Next:   fastkafka.control talks with the brokers, the core's I/O thread carries the records
 """
@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastkafka._core.bulk_core import BulkCore
 from fastkafka._core.health import producer_health
+from fastkafka._core.relay_core import RelayCore
 from fastkafka._core.topic_handle import TopicHandle
 from fastkafka.client import Client
 from fastkafka.config import resolve
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _FULL_WORDS_S = 0.1
 
 
-class Producer(Client, BulkCore):
+class Producer(Client, RelayCore):
     """Send records to Kafka topics; idempotent, batched, without waiting for the network.
 
     Args:    conf: dotted property names as confluent_kafka and librdkafka have them; keyword

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from fastkafka._core.bulk_core import BulkCore, _Column
+from fastkafka._core.bulk_core import _Column
 from fastkafka._core.producer_core import _Bytes, _Headers, _Report
+from fastkafka._core.relay_core import RelayCore, _Batch, _BatchReport
 from fastkafka._core.text_lines import TextLines
 
 class TopicHandle:
     name: str
-    def __init__(self, producer: BulkCore, name: str) -> None: ...
+    def __init__(self, producer: RelayCore, name: str) -> None: ...
     def produce(
         self,
         value: _Bytes = None,
@@ -35,4 +36,10 @@ class TopicHandle:
         partition: int = -1,
         callback: _Report = None,
         on_delivery: _Report = None,
+    ) -> int: ...
+    def produce_batches(
+        self,
+        batches: Iterable[_Batch],
+        partition: int = -1,
+        on_delivery: _BatchReport = None,
     ) -> int: ...
