@@ -75,6 +75,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sender": (),
     "availability": (),
     "gathering": (),
+    "batch_compression": (),
     "delivery": (),
     "produce_request": (),
     "produce_response": (),

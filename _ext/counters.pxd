@@ -22,6 +22,7 @@ cdef struct Counters:
     int64_t batches_sent
     int64_t batches_acknowledged
     int64_t batches_split
+    int64_t batches_by_workers         # sent, and compressed beside the I/O thread
     int64_t produce_requests
     int64_t produce_bytes
     int64_t epoch_bumps

@@ -5,6 +5,7 @@
 # next: batch_ledger hands reports to the application
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from fastkafka._core.accumulator cimport Accumulator
+from fastkafka._core.batch_compression cimport CompressionWorkers
 from fastkafka._core.compression cimport Decompressor
 from fastkafka._core.connection cimport Transport
 from fastkafka._core.partition_queue cimport BatchOutcome, PartitionQueue, ProducerBatch
@@ -22,6 +23,7 @@ cdef struct Delivery:
     Accumulator* accumulator
     Transport* transport
     ProducerIdentity* identity
+    CompressionWorkers* workers
     int64_t retries_max
     int64_t retry_backoff_ns
     int64_t retry_backoff_max_ns

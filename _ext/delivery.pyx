@@ -7,6 +7,7 @@
 from libc.stdint cimport INT64_MAX
 from fastkafka._core.accumulator cimport accumulator_flight_ended, accumulator_take_waiting
 from fastkafka._core.atomic cimport add64_relaxed, store64_relaxed
+from fastkafka._core.batch_compression cimport workers_let_go
 from fastkafka._core.batch_ledger cimport ledger_finish, ledger_replace
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
@@ -77,11 +78,11 @@ cdef void _drop_range(Delivery* delivery) noexcept nogil:
 
 
 cdef void delivery_finish(Delivery* delivery, ProducerBatch* batch, BatchOutcome outcome, int32_t error_code) noexcept nogil:
-    """Give a batch its one outcome. Its memory goes back now, after its reports, or when its request ends."""
+    """Give a batch its one outcome. Its memory goes back now, after its reports, or when its request or its worker ends."""
     cdef Accumulator* accumulator = delivery.accumulator
     cdef Counters* counters = accumulator.counters
     cdef bint has_report = batch.keeps_records
-    cdef bint stays = batch.is_in_flight
+    cdef bint stays = batch.is_in_flight or not workers_let_go(delivery.workers, batch)
     batch.outcome = outcome
     batch.error_code = error_code
     batch.finished_at_ns = monotonic_ns()

@@ -9,6 +9,7 @@ from libc.string cimport memset
 from posix.unistd cimport close, read, write
 from fastkafka._core.atomic cimport add32, exchange32, full_fence, load32, load64, store32, store64
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns
+from fastkafka._core.native_thread cimport thread_join, thread_start
 
 cdef enum:
     SLEEP_MS_MAX = 60000
@@ -28,26 +29,6 @@ cdef extern from "<sys/eventfd.h>" nogil:
     int eventfd(unsigned int initial, int flags)
     int EFD_CLOEXEC
     int EFD_NONBLOCK
-
-cdef extern from * nogil:
-    """
-    #include <pthread.h>
-    #include <signal.h>
-    static int fk_thread_start(unsigned long* thread, void* (*main)(void*), void* argument) {
-        /* The thread inherits a mask that blocks everything: signals belong to Python's main thread. */
-        sigset_t all, before;
-        pthread_t started;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        int status = pthread_create(&started, NULL, main, argument);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        if (status == 0) { *thread = (unsigned long)started; pthread_setname_np(started, "fastkafka-io"); }
-        return status;
-    }
-    static void fk_thread_join(unsigned long thread) { pthread_join((pthread_t)thread, NULL); }
-    """
-    int thread_start "fk_thread_start" (unsigned long* thread, void* (*main)(void*) noexcept nogil, void* argument)
-    void thread_join "fk_thread_join" (unsigned long thread)
 
 
 cdef int loop_init(EventLoop* loop) noexcept nogil:
@@ -84,7 +65,7 @@ cdef void loop_add_tick(EventLoop* loop, TickHandler tick, void* owner) noexcept
 
 
 cdef int loop_start(EventLoop* loop) noexcept nogil:
-    cdef int status = thread_start(&loop.thread, _main, loop)
+    cdef int status = thread_start(&loop.thread, _main, loop, "fastkafka-io")
     loop.is_running = status == 0
     return status
 

@@ -4,15 +4,13 @@
 # thread and GIL: I/O thread, no GIL
 # next: sender makes the request of them; statistics asks why nothing leaves
 from libc.stdlib cimport calloc, qsort
-from libc.string cimport memcpy
-from fastkafka._core.buffer cimport Slab, slab_chain_release, slab_take
-from fastkafka._core.compression cimport CODEC_NONE, CODEC_ZSTD, COMPRESSION_OK, LEVEL_DEFAULT, compress_slabs
+from fastkafka._core.batch_compression cimport batch_prepare, workers_collect, workers_hold_next
+from fastkafka._core.compression cimport CODEC_NONE, CODEC_ZSTD
 from fastkafka._core.connection cimport connection_version
 from fastkafka._core.counters cimport TopicCounters
 from fastkafka._core.delivery cimport delivery_finish
 from fastkafka._core.error_codes cimport ERROR_MSG_TIMED_OUT
 from fastkafka._core.histogram cimport histogram_add
-from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
 from fastkafka._core.partition_queue cimport (
     OUTCOME_NOT_WRITTEN, OUTCOME_UNKNOWN, queue_add_flight, queue_take_sealed,
 )
@@ -69,45 +67,13 @@ cdef ProducerBatch* _take_batch(Sender* sender, BrokerSender* to, PartitionQueue
         queue.retry_head = batch.next
         batch.next = NULL
         return batch
-    while True:
+    while not workers_hold_next(queue):
         batch = queue_take_sealed(queue, to.is_due)
         if batch == NULL or batch.deadline_ns > now_ns:
             return batch
         delivery_finish(&sender.delivery, batch,
                         OUTCOME_UNKNOWN if batch.maybe_written else OUTCOME_NOT_WRITTEN, ERROR_MSG_TIMED_OUT)
-
-
-cdef void _prepare(Sender* sender, ProducerBatch* batch) noexcept nogil:
-    """Compress a batch once, where that makes it smaller; short of memory it leaves as it is, larger but not lost."""
-    cdef TopicPolicy* policy
-    cdef Slab* slab
-    cdef size_t bytes
-    cdef int codec
-    if batch.is_prepared:
-        return
-    batch.is_prepared = True
-    batch.wire_bytes = batch.bytes
-    policy = policy_of(&sender.accumulator.policy, batch.topic)
-    codec = batch.codec if batch.has_codec else policy.codec
-    if codec == CODEC_NONE:
-        return
-    sender.compressor.level = policy.compression_level if codec == policy.codec else LEVEL_DEFAULT
-    if compress_slabs(&sender.compressor, codec, batch.slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
-        return
-    bytes = sender.compressor.output.used_bytes + RECORD_BATCH_HEADER_BYTES
-    if bytes >= batch.bytes:
-        return
-    slab = slab_take(&sender.accumulator.pool, bytes, 0, True)
-    if slab == NULL:
-        return
-    memcpy(slab.data + RECORD_BATCH_HEADER_BYTES, sender.compressor.output.data, sender.compressor.output.used_bytes)
-    slab.used_bytes = bytes
-    batch.wire_slabs = slab
-    batch.wire_bytes = bytes
-    batch.codec = codec
-    if not batch.keeps_records:
-        slab_chain_release(&sender.accumulator.pool, batch.slabs)
-        batch.slabs = batch.slab_tail = NULL
+    return NULL                            # what is behind it waits for its turn
 
 
 cdef int _by_topic(const void* one, const void* other) noexcept nogil:
@@ -181,7 +147,8 @@ cdef int32_t gathering_take(Sender* sender, BrokerSender* to, Connection* connec
         elif gathering_obstacle(sender, queue, connection.id) == OBSTACLE_NONE:
             batch = _take_batch(sender, to, queue, now_ns)
             if batch != NULL:
-                _prepare(sender, batch)
+                workers_collect(&sender.workers, batch)
+                batch_prepare(batch, sender.accumulator, &sender.compressor)
                 sequences_assign(&sender.identity, queue, batch)
                 if not batch.has_header:
                     batch_write_header(batch, <int16_t>(batch.codec if batch.wire_slabs != NULL else CODEC_NONE))

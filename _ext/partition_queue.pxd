@@ -74,6 +74,7 @@ cdef struct ProducerBatch:
     bint is_abandoned                      # has its outcome; its memory waits for the request to end
     int32_t report_state                   # ledger.lock: who of poll() and the request's end frees it
     bint is_prepared                       # compressed when that shrinks it
+    void* job                              # CompressionJob* while a worker has it, or has done it
     bint has_header                        # written with the present sequence
     # the outcome
     BatchOutcome outcome

@@ -3,6 +3,8 @@
 # out: records in the accumulator
 # thread and GIL: application threads, GIL held but for waiting; hooks run on the I/O thread
 # next: accumulator on the way out; delivery_reports on the way back; bulk_core derives from ProducerCore
+import os
+
 from fastkafka.errors import BufferFull, KafkaError, KafkaException, RecordTooLarge, codes
 from fastkafka.types import Outcome
 
@@ -19,6 +21,7 @@ from fastkafka._core.accumulator cimport (
 )
 from fastkafka._core.atomic cimport load32, load64, load_pointer, store32, store_pointer
 from fastkafka._core.availability cimport availability_leader_changed
+from fastkafka._core.batch_compression cimport workers_stop
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
 from fastkafka._core.client_core cimport ClientState
 from fastkafka._core.connection cimport Connection, transport_close_all
@@ -48,6 +51,7 @@ cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
 
 cdef enum:
+    WORKERS_AUTOMATIC_MAX = 4              # of compression.workers
     APPENDING_LOOK_US = 50
     TABLE_LOOK_NS = 5000000
     PURGE_LOOK_NS = 100000000              # between looks whether the client was closed meanwhile
@@ -122,6 +126,13 @@ cdef int _code_flags(object entry) except -1:
     return flags
 
 
+cdef int32_t _workers_count(int32_t wanted) except -1:
+    """Return how many workers compress: by default what is left of the cores when two have their work."""
+    if wanted >= 0:
+        return wanted
+    return <int32_t>max(0, min(len(os.sched_getaffinity(0)) - 2, <int>WORKERS_AUTOMATIC_MAX))
+
+
 cdef inline TopicSlot* _set_of(TopicSlot* slots, PyObject* name) noexcept:
     cdef size_t address = <size_t>name
     return &slots[((address >> 4 ^ address >> 11) & (TOPIC_SETS - 1)) * TOPIC_SET_SLOTS]
@@ -148,6 +159,8 @@ cdef class ProducerCore(ReportingCore):
         self.sender.delivery.accumulator = &self.accumulator
         self.sender.delivery.transport = &state.transport
         self.sender.delivery.identity = &self.sender.identity
+        self.sender.delivery.workers = &self.sender.workers
+        self.sender.workers.accumulator = &self.accumulator
         self.sender.identity.producer_id = -1
         self.sender.identity.completions = &state.completions
         self.sender.identity.counters = &state.counters
@@ -185,6 +198,7 @@ cdef class ProducerCore(ReportingCore):
         self.accumulator.ranges.count_max = settings["delivery.ranges.max"]
         self.partitioner_callback = settings["partitioner_cb"]
         self._fill_policy(&self.accumulator.policy, settings)
+        self.sender.workers.count = _workers_count(settings["compression.workers"])
         self.accumulator.settings.linger_ns = <int64_t>(settings["linger.ms"] * 1e6)
         self.sender.settings.linger_ns = self.accumulator.settings.linger_ns
         self.sender.settings.socket_timeout_ms = settings["socket.timeout.ms"]
@@ -239,6 +253,7 @@ cdef class ProducerCore(ReportingCore):
             with nogil:
                 while load32(&self.accumulator.appending):     # at most a run of records each
                     usleep(APPENDING_LOOK_US)
+                workers_stop(&self.sender.workers)
                 sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
 
     def __dealloc__(self):
@@ -250,6 +265,7 @@ cdef class ProducerCore(ReportingCore):
         with nogil:
             loop_stop(&self.state.loop)
             transport_close_all(&self.state.transport)
+            workers_stop(&self.sender.workers)
             sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
             sender_destroy(&self.sender)
 

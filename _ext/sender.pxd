@@ -5,6 +5,7 @@
 # next: gathering and produce_request on the way out; produce_response and delivery back
 from libc.stdint cimport int16_t, int32_t, int64_t
 from fastkafka._core.accumulator cimport Accumulator
+from fastkafka._core.batch_compression cimport CompressionWorkers
 from fastkafka._core.cluster_view cimport Broker
 from fastkafka._core.compression cimport Compressor
 from fastkafka._core.connection cimport Connection, Transport
@@ -46,6 +47,7 @@ cdef struct Sender:
     Delivery delivery
     ProducerIdentity identity
     Compressor compressor
+    CompressionWorkers workers
     PartitionQueue* active
     BrokerSender* brokers
     int32_t changes_seen

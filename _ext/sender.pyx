@@ -9,6 +9,7 @@ from libc.string cimport memcmp
 from fastkafka._core.accumulator cimport accumulator_take_activated, accumulator_take_waiting_over, with_tolerance_ns
 from fastkafka._core.atomic cimport add64, load32, load64, load_pointer, store32
 from fastkafka._core.availability cimport availability_note
+from fastkafka._core.batch_compression cimport workers_free_abandoned, workers_offer
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.cluster_view cimport ROLE_PRODUCE, broker_find, view_set_leader
 from fastkafka._core.completions cimport COMPLETION_METADATA_WANTED, Completion, completion_new, completion_push, completion_text
@@ -153,6 +154,7 @@ cdef void _mark_ready(Sender* sender, PartitionQueue* queue) noexcept nogil:
     if leader == NULL or not (queue.saw_sealed or queue.retry_head != NULL or (queue.saw_open and leader.is_due)):
         return
     gathering_add_ready(leader, queue)
+    workers_offer(&sender.workers, queue, leader.is_due)
 
 
 cdef bint _send_request(Sender* sender, BrokerSender* to, Connection* connection, ProducerBatch** batches, int64_t now_ns) noexcept nogil:
@@ -265,6 +267,7 @@ cdef int64_t sender_tick(void* owner, int64_t now_ns) noexcept nogil:
         return _next_wake(sender)
     sender.changes_seen = changes
     sender.look_wanted = False
+    workers_free_abandoned(&sender.workers)
     _adopt_activated(sender)
     _fail_orphans(sender)
     sender.next_look_ns = _look_at_all(sender, now_ns)

@@ -3,14 +3,14 @@
 
     python benchmarks/whole_batches.py [--write]
 
-Batches of about 1 MB of 100-byte records are made before the clock starts and passed on in turn with
-produce_batches(); for comparison the same values go through produce_many(). The broker is the null
-broker, which counts. CPU is user and system of all threads of this process, to the last
+Batches of about 1 MB of 100-byte records are made before the clock starts and passed on in turn
+with produce_batches(); for comparison the same values go through produce_many(). The broker is the
+null broker, which counts. CPU is user and system of all threads of this process, to the last
 acknowledgement; rounds are interleaved, and the median and the range are printed.
 
 Bias: the batches of a round (32 MB) are larger than the caches, as those of a relay are, but they
-have been received by nobody: what reading costs is not in the figure. The null broker takes its share
-of a shared machine.
+have been received by nobody: what reading costs is not in the figure. The null broker takes its
+share of a shared machine.
 """
 
 from __future__ import annotations

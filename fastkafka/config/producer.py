@@ -55,6 +55,10 @@ PROPERTIES: tuple[Property, ...] = (
     Property("compression.level", "int", -1,
              "Level of the compression, gzip 0 to 9, lz4 and zstd 0 to 12; -1 is the codec's own.",
              PRODUCER, minimum=-1, maximum=12),
+    Property("compression.workers", "int", -1,
+             "Threads that compress full batches beside the I/O thread; 0: it does so itself, -1: "
+             "as many as there are cores but two, at most 4.",
+             PRODUCER, minimum=-1, maximum=64),
     Property("compression.gzip.level", "int", -1,
              "The Java client's name of the level when compression.type is gzip.",
              PRODUCER, minimum=-1, maximum=9),

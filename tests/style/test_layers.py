@@ -12,15 +12,15 @@ from tests.style.project_files import ROOMS
 # Bottom first. A room may cimport from its own layer and from those below it.
 LAYERS: dict[str, str] = {
     "leaves": "endian varint layout murmur2 xxhash64 lock atomic clock cache_line pin error_codes "
-    "spare_bytes",
+    "native_thread spare_bytes",
     "bytes": "buffer crc32c compression snappy_block codec_gzip codec_snappy codec_lz4 codec_zstd"
     " record_batch_reader",
     "shared state": "topics cluster_view histogram counters log_ring waiter completions",
     "transport": "event_loop connection tls frame submissions",
     "outbound": "partitioner topic_policy batch_ledger record_source record_column arrow_import"
     " buffer_import text_lines record_batch_writer partition_queue accumulator whole_batches"
-    " sequences sender availability gathering delivery delivery_ranges produce_request"
-    " produce_response refusal",
+    " batch_compression sequences sender availability gathering delivery delivery_ranges"
+    " produce_request produce_response refusal",
     "inbound": "fetch_position fetcher fetch_intake fetch_request fetch_response"
     " aborted_transactions fetched_records arrow_export",
     "faces": "message client_core delivery_reports producer_core bulk_core record_batch"
