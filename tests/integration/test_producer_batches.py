@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fastkafka import Producer, RecordBatch
 from fastkafka._core.compression import CODECS
@@ -519,3 +521,59 @@ def test_batches_built_by_us_are_passed_on(broker: ScriptedBroker, producer: Pro
     producer.produce_batches("t", [RecordBatch.from_bytes(builder.build(), "t", 0)])
     assert producer.flush(FLUSH_S) == 0
     assert [row.timestamp_ms for row in broker.log().records] == list(range(300))
+
+
+# hostile records, which only a split or a report looks at
+
+
+@pytest.fixture(scope="module")
+def mangling() -> Iterator[tuple[Producer, Reports]]:
+    """A producer whose broker finds most batches too large, and whose reports show records."""
+    reports = Reports()
+
+    def refuse_large(one: Produced) -> Reply | None:
+        is_large = any(batch.records_count > 3 for batch in one.batches.values())
+        return Reply(errors=MESSAGE_TOO_LARGE) if is_large else None
+
+    with ScriptedBroker(checks_sequences=False) as broker:
+        with make_producer(broker, on_delivery=reports) as producer:
+            prove(producer)
+            broker.on_produce = refuse_large
+            yield producer, reports
+
+
+@settings(max_examples=60)
+@given(
+    codec=st.sampled_from(list(CODECS)),
+    changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
+    gap=st.integers(0, 3),
+    records_count=st.integers(1, 9),
+)
+def test_hostile_records_are_refused_or_reported_one_by_one(
+    mangling: tuple[Producer, Reports],
+    codec: str,
+    changes: list[tuple[int, int]],
+    gap: int,
+    records_count: int,
+) -> None:
+    producer, reports = mangling
+    rows = bytearray(
+        b"".join(record(at, b"key", b"value", [(b"h", b"x"), (b"n", None)], at) for at in range(8))
+    )
+    for at, value in changes:
+        rows[at % len(rows)] = value
+    raw = batch(
+        [bytes(rows)],
+        records_count=records_count,
+        last_offset_delta=records_count - 1 + gap,
+        attributes=CODECS[codec],
+        compress=COMPRESS.get(codec),
+    )
+    reports.clear()
+    taken = 0
+    try:
+        taken = producer.produce_batches("t", [raw], partition=0)
+    except CorruptBatch:
+        assert gap
+    assert producer.flush(FLUSH_S) == 0
+    assert len(reports) == taken
