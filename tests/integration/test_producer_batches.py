@@ -334,6 +334,20 @@ def test_a_full_queue_waits_and_then_says_what_was_taken() -> None:
         assert broker.log().values[1:] == [b"%d" % number * 100_000 for number in range(9)]
 
 
+def test_what_is_paced_is_taken_all_the_same(broker: ScriptedBroker) -> None:
+    release = threading.Event()
+    values = [b"%d" % number * 200_000 for number in range(40)]
+    with make_producer(broker) as producer:
+        prove(producer)
+        broker.on_produce = lambda produced: Reply(after=release)
+        raws = [encoded("none", [value]) for value in values]
+        # Nothing comes back meanwhile: beyond some MB each batch takes memory that was never used.
+        assert producer.produce_batches("t", raws, partition=0) == len(values)
+        release.set()
+        assert producer.flush(FLUSH_S) == 0
+    assert broker.log().values[1:] == values
+
+
 def test_a_bound_of_records_counts_those_of_batches(broker: ScriptedBroker) -> None:
     release = threading.Event()
     conf = {"queue.buffering.max.messages": 60, "max.block.ms": 20}
