@@ -417,7 +417,7 @@ def test_close_ends_a_poll_of_another_thread(client):
 def test_stats_cb_tells_of_an_admin_client():
     told = []
     with AdminClient({"stats_cb": told.append, "statistics.interval.ms": 1}) as client:
-        assert client.poll(WAIT_S) == 1
+        assert client.poll(WAIT_S) >= 1
         assert client.statistics()["type"] == "admin"
     assert json.loads(told[0])["type"] == "admin"
 
