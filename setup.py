@@ -97,6 +97,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "bulk_core": (),
     "record_batch": (),
     "relay_core": (),
+    "transaction_core": (),
     "topic_handle": (),
     "consumer_core": (),
     "inquiry": (),

@@ -23,6 +23,7 @@ cdef enum AppendStatus:
     APPEND_NO_MEMORY = 4
     APPEND_BAD_PARTITION = 5
     APPEND_LOCKED = 6                      # somebody holds the topic or queue: release the GIL and come again
+    APPEND_NO_TRANSACTION = 8              # a transactional producer outside of a transaction
     APPEND_CLOSED = 7                      # the client was closed: nothing that comes now would get an outcome
 
 cdef enum:

@@ -5,6 +5,7 @@
 # next: accumulator; the single record's way is producer_core's
 from libc.stdint cimport int32_t, int64_t
 from fastkafka._core.accumulator cimport Accumulator, Append, AppendStatus
+from fastkafka._core.client_core cimport ClientState
 from fastkafka._core.producer_core cimport ProducerCore
 from fastkafka._core.record_batch_writer cimport RecordInput
 from fastkafka._core.record_column cimport ColumnCursor
@@ -22,7 +23,7 @@ cdef struct ColumnRun:                     # what a bulk call of columns or line
 
 ctypedef AppendStatus (*AppendDoor)(Accumulator* accumulator, Append* append) noexcept nogil
 
-cdef AppendStatus append_patiently(Accumulator* accumulator, Append* append, AppendDoor door, int32_t* is_stopped) noexcept nogil
+cdef AppendStatus append_patiently(Accumulator* accumulator, Append* append, AppendDoor door, ClientState* state) noexcept nogil
 
 cdef class BulkCore(ProducerCore):
     cdef int _take_lists(self, str topic, list values, list keys, list timestamps, list headers, int32_t partition,

@@ -11,7 +11,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from fastkafka._core.accumulator cimport (
-    APPEND_CLOSED, APPEND_LOCKED, APPEND_OK, APPEND_PACE, PACE_WAIT_NS, accumulator_append,
+    APPEND_CLOSED, APPEND_LOCKED, APPEND_NO_TRANSACTION, APPEND_OK, APPEND_PACE, PACE_WAIT_NS, accumulator_append,
 )
 from fastkafka._core.atomic cimport add32, full_fence, load32
 from fastkafka._core.buffer_import cimport TimestampColumn, column_of, timestamps_of
@@ -57,15 +57,20 @@ cdef int32_t _fill_run(ColumnRun* run, RecordInput* records) noexcept nogil:
     return count
 
 
-cdef AppendStatus append_patiently(Accumulator* accumulator, Append* append, AppendDoor door, int32_t* is_stopped) noexcept nogil:
-    """Append what `door` takes, unless the client was closed; wait for a lock and for a used slab here, where nobody waits for the GIL meanwhile."""
+cdef AppendStatus append_patiently(Accumulator* accumulator, Append* append, AppendDoor door, ClientState* state) noexcept nogil:
+    """Append what `door` takes, unless the client takes nothing now; wait for a lock and for a used slab here, where nobody waits for the GIL meanwhile."""
     cdef AppendStatus status
     cdef int32_t seen
     while True:
         seen = signal_read(&accumulator.pool.memory_free)
         add32(&accumulator.appending, 1)
-        full_fence()                       # close() says that it stops, then looks who is appending still
-        status = APPEND_CLOSED if load32(is_stopped) else door(accumulator, append)
+        full_fence()                       # close() says that it stops, then looks who is appending still; so does a commit
+        if load32(&state.is_stopped):
+            status = APPEND_CLOSED
+        elif load32(&state.takes_no_records):
+            status = APPEND_NO_TRANSACTION
+        else:
+            status = door(accumulator, append)
         add32(&accumulator.appending, -1)
         if status == APPEND_LOCKED:
             wait_free(append.contended)
@@ -77,7 +82,7 @@ cdef AppendStatus append_patiently(Accumulator* accumulator, Append* append, App
             return status
 
 
-cdef int64_t _append_stretch(Accumulator* accumulator, Append* append, ColumnRun* run, int32_t* is_stopped) noexcept nogil:
+cdef int64_t _append_stretch(Accumulator* accumulator, Append* append, ColumnRun* run, ClientState* state) noexcept nogil:
     """Fill and append run after run, for some milliseconds or until one is not taken whole; returns how many went in."""
     cdef int64_t taken = 0, end_ns = monotonic_ns() + STRETCH_NS
     cdef AppendStatus status = APPEND_OK
@@ -87,7 +92,7 @@ cdef int64_t _append_stretch(Accumulator* accumulator, Append* append, ColumnRun
         if append.count == 0:
             break
         append.is_bulk = True
-        status = append_patiently(accumulator, append, accumulator_append, is_stopped)
+        status = append_patiently(accumulator, append, accumulator_append, state)
         taken += append.taken
     return taken
 
@@ -325,7 +330,7 @@ cdef class BulkCore(ProducerCore):
                         append.count = _fill_run(run, records)
                         append.is_bulk = True
                     else:
-                        went_in = _append_stretch(&self.accumulator, &append, run, &self.state.is_stopped)
+                        went_in = _append_stretch(&self.accumulator, &append, run, self.state)
                 self.state.counters.records_produced += went_in
                 taken[0] += went_in
                 if append.count == 0:

@@ -25,6 +25,7 @@ cdef struct ClientState:
     int64_t submission_id                 # atomic
     int32_t is_forked                     # this process is a child of the one that made the client
     int32_t is_stopped
+    int32_t takes_no_records              # atomic; a transactional producer outside of a transaction
 
 cdef class ClientCore:
     cdef ClientState* state

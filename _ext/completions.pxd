@@ -16,6 +16,8 @@ cdef enum CompletionKind:
     COMPLETION_TOPIC_WANTED        # data: the topic's name
     COMPLETION_PRODUCER_ID_WANTED  # text: the reason
     COMPLETION_OFFSET_WANTED       # data: topic; partition, generation, error_code: what
+    COMPLETION_PARTITION_WANTED    # data: topic; partition; id: number of the transaction it is to be added to
+    COMPLETION_GATE_MOVED          # id: ticket of the move
     COMPLETION_THROTTLED           # id: throttle_time_ms; node_id
     COMPLETION_EVENT               # id: an event number that only the client's face understands
 

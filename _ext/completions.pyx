@@ -120,6 +120,10 @@ cdef tuple _as_tuple(Completion* completion):
     if completion.kind == COMPLETION_OFFSET_WANTED:
         return ("offset_wanted", completion.data[:completion.data_bytes].decode(), completion.partition,
                 completion.generation, text)
+    if completion.kind == COMPLETION_PARTITION_WANTED:
+        return ("partition_wanted", completion.id, completion.data[:completion.data_bytes].decode(), completion.partition)
+    if completion.kind == COMPLETION_GATE_MOVED:
+        return ("gate_moved", completion.id)
     if completion.kind == COMPLETION_THROTTLED:
         return ("throttled", completion.node_id, completion.id)
     return ("event", completion.id, completion.error_code, text)

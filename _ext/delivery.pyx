@@ -28,7 +28,7 @@ from fastkafka._core.partition_queue cimport (
 )
 from fastkafka._core.record_batch_writer cimport batch_restore_records, batch_split
 from fastkafka._core.refusal cimport refusal_note
-from fastkafka._core.sequences cimport identity_renew, sequences_restart
+from fastkafka._core.sequences cimport GATE_NONE, gate_fail, identity_renew, sequences_restart
 from fastkafka._core.whole_batches cimport whole_restore_records
 
 
@@ -86,6 +86,8 @@ cdef void delivery_finish(Delivery* delivery, ProducerBatch* batch, BatchOutcome
     batch.outcome = outcome
     batch.error_code = error_code
     batch.finished_at_ns = monotonic_ns()
+    if outcome != OUTCOME_DELIVERED:
+        gate_fail(delivery.identity, batch)    # before anybody can see that the batch has ended
     _count_outcome(counters, batch)
     if not ranges_add(&accumulator.ranges, batch):
         _drop_range(delivery)
@@ -209,6 +211,9 @@ cdef void _answer_sequence_error(Delivery* delivery, PartitionQueue* queue, Prod
     """
     if error_code == ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER and not queue.restart_wanted and _has_earlier(queue, batch):
         _retry(delivery, queue, batch, error_code, False)
+        return
+    if delivery.identity.gate != GATE_NONE:
+        _give_up(delivery, queue, batch, error_code)   # what came before it in the transaction may be missing
         return
     if error_code == ERROR_INVALID_PRODUCER_EPOCH or error_code == ERROR_INVALID_PRODUCER_ID_MAPPING \
             or error_code == ERROR_PRODUCER_FENCED:

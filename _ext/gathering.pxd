@@ -15,6 +15,7 @@ cdef enum SendObstacle:
     OBSTACLE_UNRESOLVED                    # a sequence that may never be written (rule 5)
     OBSTACLE_IN_FLIGHT_FULL                # rules 2 and 3
     OBSTACLE_NO_PRODUCER_ID
+    OBSTACLE_NOT_IN_TRANSACTION            # rule 15
 
 cdef SendObstacle gathering_obstacle(Sender* sender, PartitionQueue* queue, int64_t connection_id) noexcept nogil
 cdef void gathering_add_ready(BrokerSender* to, PartitionQueue* queue) noexcept nogil

@@ -11,22 +11,26 @@ from fastkafka._core.counters cimport TopicCounters
 from fastkafka._core.delivery cimport delivery_finish
 from fastkafka._core.error_codes cimport ERROR_MSG_TIMED_OUT
 from fastkafka._core.histogram cimport histogram_add
+from fastkafka._core.layout cimport TRANSACTIONAL_BIT
 from fastkafka._core.partition_queue cimport (
     OUTCOME_NOT_WRITTEN, OUTCOME_UNKNOWN, queue_add_flight, queue_take_sealed,
 )
 from fastkafka._core.produce_request cimport (
-    PRODUCE_API_KEY, PRODUCE_VERSION_MAX, PRODUCE_VERSION_MIN, PRODUCE_VERSION_NAMES_MAX, PRODUCE_VERSION_ZSTD_MIN,
+    PRODUCE_API_KEY, PRODUCE_VERSION_MAX, PRODUCE_VERSION_MIN, PRODUCE_VERSION_NAMES_MAX, PRODUCE_VERSION_TRANSACTIONAL_MAX,
+    PRODUCE_VERSION_ZSTD_MIN,
 )
 from fastkafka._core.record_batch_writer cimport batch_write_header
 from fastkafka._core.sender cimport BATCHES_PER_REQUEST_MAX, IN_FLIGHT_IDEMPOTENT_MAX
-from fastkafka._core.sequences cimport sequences_assign, sequences_ready
+from fastkafka._core.sequences cimport GATE_NONE, gate_admits, sequences_assign, sequences_ready
 from fastkafka._core.topic_policy cimport TopicPolicy, policies_share_requests, policy_of
 from fastkafka._core.topics cimport Topic
 
 
 cdef SendObstacle gathering_obstacle(Sender* sender, PartitionQueue* queue, int64_t connection_id) noexcept nogil:
-    """Rules 2 to 5: what keeps a partition from sending its next batch on this connection now."""
+    """Rules 2 to 5 and 15: what keeps a partition from sending its next batch on this connection now."""
     cdef int32_t limit = sender.settings.in_flight_max
+    if not gate_admits(&sender.identity, queue):
+        return OBSTACLE_NOT_IN_TRANSACTION
     if queue.flight_count > 0 and queue.flight_connection_id != connection_id:
         return OBSTACLE_OTHER_CONNECTION
     if queue.restart_wanted:
@@ -93,7 +97,10 @@ cdef bint _has_topic_id(Topic* topic) noexcept nogil:
 
 
 cdef int16_t gathering_version(Sender* sender, Connection* connection, ProducerBatch** batches, int32_t count) noexcept nogil:
-    """Choose the version: topic ids only when every topic's is known, zstd only where it is (KIP-110)."""
+    """Choose the version: topic ids only when every topic's is known, zstd only where it is (KIP-110).
+
+    A transactional producer stays below the versions that add partitions by themselves (KIP-890).
+    """
     cdef int16_t lowest = PRODUCE_VERSION_MIN
     cdef int16_t highest = PRODUCE_VERSION_MAX
     cdef int32_t index
@@ -102,7 +109,16 @@ cdef int16_t gathering_version(Sender* sender, Connection* connection, ProducerB
             lowest = PRODUCE_VERSION_ZSTD_MIN
         if not _has_topic_id(batches[index].topic):
             highest = PRODUCE_VERSION_NAMES_MAX
+    if sender.identity.gate != GATE_NONE:
+        highest = PRODUCE_VERSION_TRANSACTIONAL_MAX
     return connection_version(connection, PRODUCE_API_KEY, lowest, highest)
+
+
+cdef int16_t _attributes(Sender* sender, ProducerBatch* batch) noexcept nogil:
+    cdef int attributes = batch.codec if batch.wire_slabs != NULL else CODEC_NONE
+    if sender.identity.gate != GATE_NONE:
+        attributes |= TRANSACTIONAL_BIT
+    return <int16_t>attributes
 
 
 cdef void _count(BrokerSender* to, PartitionQueue* queue, ProducerBatch* batch, int64_t now_ns) noexcept nogil:
@@ -151,7 +167,7 @@ cdef int32_t gathering_take(Sender* sender, BrokerSender* to, Connection* connec
                 batch_prepare(batch, sender.accumulator, &sender.compressor)
                 sequences_assign(&sender.identity, queue, batch)
                 if not batch.has_header:
-                    batch_write_header(batch, <int16_t>(batch.codec if batch.wire_slabs != NULL else CODEC_NONE))
+                    batch_write_header(batch, _attributes(sender, batch))
                     batch.has_header = True
                 _count(to, queue, batch, now_ns)
                 is_repeat = is_repeat or batch.attempts > 0

@@ -24,6 +24,7 @@ cdef enum WaitReason:                      # the worse one of two partitions has
     WAITS_BACKING_OFF
     WAITS_UNRESOLVED
     WAITS_FOR_PRODUCER_ID
+    WAITS_FOR_TRANSACTION
     WAITS_FOR_OFFSET
     WAITS_BROKER_CONNECTING
     WAITS_BROKER_DOWN

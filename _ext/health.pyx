@@ -16,8 +16,8 @@ from fastkafka._core.fetch_position cimport (
     FETCH_BACKING_OFF, FETCH_NEEDS_OFFSET, FETCH_STOPPED, FetchPosition,
 )
 from fastkafka._core.gathering cimport (
-    OBSTACLE_BACKING_OFF, OBSTACLE_IN_FLIGHT_FULL, OBSTACLE_NO_PRODUCER_ID, OBSTACLE_OTHER_CONNECTION,
-    OBSTACLE_UNRESOLVED, SendObstacle, gathering_obstacle,
+    OBSTACLE_BACKING_OFF, OBSTACLE_IN_FLIGHT_FULL, OBSTACLE_NO_PRODUCER_ID, OBSTACLE_NOT_IN_TRANSACTION,
+    OBSTACLE_OTHER_CONNECTION, OBSTACLE_UNRESOLVED, SendObstacle, gathering_obstacle,
 )
 from fastkafka._core.inquiry cimport inquiry_ask, inquiry_free, inquiry_new
 from fastkafka._core.lock cimport acquire_nogil, release
@@ -60,6 +60,8 @@ cdef WaitReason _of_obstacle(SendObstacle obstacle) noexcept nogil:
         return WAITS_IN_FLIGHT_FULL
     if obstacle == OBSTACLE_NO_PRODUCER_ID:
         return WAITS_FOR_PRODUCER_ID
+    if obstacle == OBSTACLE_NOT_IN_TRANSACTION:
+        return WAITS_FOR_TRANSACTION
     return WAITS_FOR_LINGER
 
 

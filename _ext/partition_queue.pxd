@@ -116,6 +116,8 @@ cdef struct PartitionQueue:
     int64_t producer_id
     int16_t producer_epoch
     int32_t next_sequence
+    int64_t added_to_transaction           # number of the last transaction that it was made part of
+    int64_t asked_of_transaction           # number of the last one that it was asked for
     PartitionCounters counters
 
 cdef ProducerBatch* batch_new(Topic* topic, PartitionQueue* queue, int64_t id, int64_t now_ns,

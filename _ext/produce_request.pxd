@@ -14,6 +14,16 @@ cdef enum:
     PRODUCE_VERSION_ZSTD_MIN = 7           # KIP-110
     PRODUCE_VERSION_MAX = 13
     PRODUCE_VERSION_NAMES_MAX = 12         # topic ids from the next version on
+    PRODUCE_VERSION_TRANSACTIONAL_MAX = 11  # in the next one a batch adds its partition to the transaction (KIP-890)
+
+cdef struct ProduceHead:                   # what stands before the topics
+    int16_t version
+    int16_t acks
+    int32_t timeout_ms
+    const char* client_id
+    int32_t client_id_bytes
+    const char* transactional_id           # NULL: the producer has none
+    int32_t transactional_id_bytes
 
 cdef struct ProduceRequest:
     Request request                        # first: handlers are given a Request*
@@ -23,7 +33,6 @@ cdef struct ProduceRequest:
     int32_t batches_count
     int32_t answered_count
 
-cdef ProduceRequest* produce_request_new(ProducerBatch** batches, int32_t batches_count, int16_t version,
-                                         int16_t acks, int32_t timeout_ms, const char* client_id,
-                                         int32_t client_id_bytes) noexcept nogil
+cdef ProduceRequest* produce_request_new(ProducerBatch** batches, int32_t batches_count,
+                                         const ProduceHead* head) noexcept nogil
 cdef void produce_request_free(ProduceRequest* produce) noexcept nogil

@@ -14,7 +14,7 @@ from fastkafka._core.topics cimport Partition, Topic
 from fastkafka._core.varint cimport put_unsigned
 
 cdef enum:
-    FIXED_BYTES_MAX = 64                   # length, header, transactional id, acks, time-out, topic count, tags
+    FIXED_BYTES_MAX = 64                   # length, header, length of the transactional id, acks, time-out, topic count, tags
     TOPIC_BYTES_MAX = 24                   # id or name length, partition count, tags; the name comes on top
     PARTITION_BYTES_MAX = 16               # index, length of the records, tags
     SLABS_GIVEN_MAX = 8
@@ -77,23 +77,31 @@ cdef void _put_batch(Writer* writer, ProducerBatch* batch) noexcept nogil:
     writer.p = _put_tags(writer, writer.p)
 
 
-cdef char* _put_header(char* p, int16_t version, int16_t acks, int32_t timeout_ms, const char* client_id,
-                       int32_t client_id_bytes) noexcept nogil:
+cdef char* _put_transactional_id(char* p, const ProduceHead* head) noexcept nogil:
+    if head.version >= 9:
+        p = put_unsigned(p, 0 if head.transactional_id == NULL else <unsigned int>head.transactional_id_bytes + 1)
+    else:
+        put_int16(p, -1 if head.transactional_id == NULL else <int16_t>head.transactional_id_bytes)
+        p += 2
+    if head.transactional_id != NULL:
+        memcpy(p, head.transactional_id, head.transactional_id_bytes)
+        p += head.transactional_id_bytes
+    return p
+
+
+cdef char* _put_header(char* p, const ProduceHead* head) noexcept nogil:
     """Write the request header (the length and correlation id come later) and the fields before the topics."""
     put_int16(p + 4, PRODUCE_API_KEY)
-    put_int16(p + 6, version)
-    put_int16(p + 12, <int16_t>client_id_bytes)
-    memcpy(p + 14, client_id, client_id_bytes)
-    p += 14 + client_id_bytes
-    if version >= 9:
+    put_int16(p + 6, head.version)
+    put_int16(p + 12, <int16_t>head.client_id_bytes)
+    memcpy(p + 14, head.client_id, head.client_id_bytes)
+    p += 14 + head.client_id_bytes
+    if head.version >= 9:
         p[0] = 0                           # tags of the header
-        p[1] = 0                           # no transactional id
-        p += 2
-    else:
-        put_int16(p, -1)
-        p += 2
-    put_int16(p, acks)
-    put_int32(p + 2, timeout_ms)
+        p += 1
+    p = _put_transactional_id(p, head)
+    put_int16(p, head.acks)
+    put_int32(p + 2, head.timeout_ms)
     return p + 6
 
 
@@ -116,9 +124,8 @@ cdef void _measure(ProducerBatch** batches, int32_t batches_count, size_t* head_
             slab = slab.next
 
 
-cdef ProduceRequest* produce_request_new(ProducerBatch** batches, int32_t batches_count, int16_t version,
-                                         int16_t acks, int32_t timeout_ms, const char* client_id,
-                                         int32_t client_id_bytes) noexcept nogil:
+cdef ProduceRequest* produce_request_new(ProducerBatch** batches, int32_t batches_count,
+                                         const ProduceHead* head) noexcept nogil:
     """Make a request for batches that stand together by topic; NULL when memory is short.
 
     Cost: one allocation; 16 bytes written per batch and some more per topic
@@ -126,7 +133,7 @@ cdef ProduceRequest* produce_request_new(ProducerBatch** batches, int32_t batche
     cdef Writer writer
     cdef ProduceRequest* produce
     cdef int32_t index, last, part_count, topic_count
-    cdef size_t head_bytes = FIXED_BYTES_MAX + <size_t>client_id_bytes
+    cdef size_t head_bytes = FIXED_BYTES_MAX + <size_t>head.client_id_bytes + <size_t>head.transactional_id_bytes
     _measure(batches, batches_count, &head_bytes, &part_count, &topic_count)
     produce = <ProduceRequest*>calloc(1, sizeof(ProduceRequest) + <size_t>batches_count * sizeof(ProducerBatch*)
                                       + <size_t>part_count * sizeof(iovec) + head_bytes)
@@ -136,21 +143,21 @@ cdef ProduceRequest* produce_request_new(ProducerBatch** batches, int32_t batche
     produce.request.parts = <iovec*>(produce.batches + batches_count)
     produce.request.head = <char*>(produce.request.parts + part_count)
     produce.request.api_key = PRODUCE_API_KEY
-    produce.request.api_version = version
-    produce.request.expects_response = acks != 0
+    produce.request.api_version = head.version
+    produce.request.expects_response = head.acks != 0
     produce.batches_count = batches_count
     memcpy(produce.batches, batches, <size_t>batches_count * sizeof(ProducerBatch*))
     writer.produce = produce
-    writer.is_flexible = version >= 9
+    writer.is_flexible = head.version >= 9
     writer.part_begin = produce.request.head
-    writer.p = _put_header(produce.request.head, version, acks, timeout_ms, client_id, client_id_bytes)
+    writer.p = _put_header(produce.request.head, head)
     writer.p = _put_count(&writer, writer.p, topic_count)
     index = 0
     while index < batches_count:
         last = index
         while last < batches_count and batches[last].topic == batches[index].topic:
             last += 1
-        _put_topic(&writer, batches[index].topic, version, last - index)
+        _put_topic(&writer, batches[index].topic, head.version, last - index)
         while index < last:
             _put_batch(&writer, batches[index])
             index += 1
@@ -198,13 +205,14 @@ cdef bytes _joined(ProduceRequest* produce):
                      for at in range(produce.request.part_count)])
 
 
-def encode_produce_request(int version, int acks, int timeout_ms, bytes client_id, list topics):
+def encode_produce_request(int version, int acks, int timeout_ms, bytes client_id, list topics, bytes transactional_id=None):
     """Return a Produce request with correlation id 0, without its length; for tests.
 
     Args: topics: [(name (bytes), topic_id (16 bytes), [(partition, [the pieces of a batch (bytes)])])],
           at most 8 pieces each
     """
     cdef ProduceRequest* produce
+    cdef ProduceHead head
     cdef list flat = [(name, topic_id, index, pieces) for name, topic_id, rows in topics for index, pieces in rows]
     cdef Py_ssize_t at, count = len(flat)
     cdef GivenBatch* given = <GivenBatch*>calloc(count + 1, sizeof(GivenBatch))
@@ -221,8 +229,13 @@ def encode_produce_request(int version, int acks, int timeout_ms, bytes client_i
                 memcpy(topic.topic_id, PyBytes_AS_STRING(topic_id), 16)
             _give(&given[at], topic, index, pieces)
             batches[at] = &given[at].batch
-        produce = produce_request_new(batches, <int32_t>count, <int16_t>version, <int16_t>acks, timeout_ms,
-                                      PyBytes_AS_STRING(client_id), <int32_t>PyBytes_GET_SIZE(client_id))
+        head.version, head.acks, head.timeout_ms = <int16_t>version, <int16_t>acks, timeout_ms
+        head.client_id, head.client_id_bytes = PyBytes_AS_STRING(client_id), <int32_t>PyBytes_GET_SIZE(client_id)
+        head.transactional_id, head.transactional_id_bytes = NULL, 0
+        if transactional_id is not None:
+            head.transactional_id = PyBytes_AS_STRING(transactional_id)
+            head.transactional_id_bytes = <int32_t>PyBytes_GET_SIZE(transactional_id)
+        produce = produce_request_new(batches, <int32_t>count, &head)
         if produce == NULL:
             raise MemoryError
         try:

@@ -26,6 +26,7 @@ cdef class ProducerCore(ReportingCore):
     cdef int64_t block_ns                     # produce(): how long to wait for memory; 0 raises at once
     cdef int64_t bulk_block_ns
     cdef int64_t purges_asked
+    cdef bytes transactional_id               # what sender.settings points to
     cdef readonly object partitioner_callback  # partitioner_cb
 
     cdef int _take(self, str topic, value, key, int32_t partition, report, int64_t timestamp, headers,
@@ -38,4 +39,5 @@ cdef class ProducerCore(ReportingCore):
     cdef AppendStatus _append(self, Append* append, int32_t* seen) noexcept
     cdef int _wait(self, Append* append, AppendStatus status, int32_t seen, int64_t deadline_ns, str topic) except -1
     cdef int _append_failed(self, Append* append, AppendStatus status, str topic) except -1
+    cdef object _no_transaction(self, str topic)
     cdef Topic* _topic(self, str name) except NULL

@@ -5,7 +5,7 @@
 # next: accumulator on the way out; delivery_reports on the way back; bulk_core derives from ProducerCore
 import os
 
-from fastkafka.errors import BufferFull, KafkaError, KafkaException, RecordTooLarge, codes
+from fastkafka.errors import BufferFull, KafkaError, KafkaException, RecordTooLarge, StateError, codes
 from fastkafka.types import Outcome
 
 from libc.stdint cimport INT32_MAX, int16_t
@@ -16,8 +16,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SI
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from fastkafka._core.accumulator cimport (
-    APPEND_BAD_PARTITION, APPEND_CLOSED, APPEND_FULL, APPEND_LOCKED, APPEND_OK, APPEND_PACE, APPEND_TOO_LARGE,
-    PACE_WAIT_NS, accumulator_append, accumulator_append_one, accumulator_place_waiting,
+    APPEND_BAD_PARTITION, APPEND_CLOSED, APPEND_FULL, APPEND_LOCKED, APPEND_NO_TRANSACTION, APPEND_OK, APPEND_PACE,
+    APPEND_TOO_LARGE, PACE_WAIT_NS, accumulator_append, accumulator_append_one, accumulator_place_waiting,
 )
 from fastkafka._core.atomic cimport load32, load64, load_pointer, store32, store_pointer
 from fastkafka._core.availability cimport availability_leader_changed
@@ -42,6 +42,7 @@ from fastkafka._core.record_source cimport source_bytes, source_headers
 from fastkafka._core.sender cimport (
     CLIENT_ID_BYTES_MAX, sender_destroy, sender_fail_all, sender_purge, sender_tick, sender_topic_replaced,
 )
+from fastkafka._core.sequences cimport GATE_SHUT
 from fastkafka._core.submissions cimport Submission, submission_new
 from fastkafka._core.topic_policy cimport TopicPolicy
 from fastkafka._core.topics cimport Partition, PartitionTable, Topic
@@ -99,6 +100,7 @@ cdef void _apply_identity(Submission* submission, void* owner) noexcept nogil:
     sender.identity.is_asked = False
     sender.identity.producer_id = whole.producer_id
     sender.identity.producer_epoch = whole.producer_epoch
+    store32(&sender.identity.is_unresolved, 0)
     sender.look_wanted = True
     free(whole)
 
@@ -164,6 +166,7 @@ cdef class ProducerCore(ReportingCore):
         self.sender.identity.producer_id = -1
         self.sender.identity.completions = &state.completions
         self.sender.identity.counters = &state.counters
+        self.sender.identity.takes_no_records = &state.takes_no_records
         for entry in codes.TABLE:
             if -1 <= entry.code < ERROR_CODES - 1:
                 self.sender.delivery.error_flags[entry.code + 1] = _code_flags(entry)
@@ -211,6 +214,12 @@ cdef class ProducerCore(ReportingCore):
         self.sender.delivery.retry_backoff_ns = settings["retry.backoff.ms"] * NS_PER_MS
         self.sender.delivery.retry_backoff_max_ns = settings["retry.backoff.max.ms"] * NS_PER_MS
         self.sender.identity.is_idempotent = settings["enable.idempotence"]
+        if settings["transactional.id"]:
+            self.transactional_id = settings["transactional.id"].encode()
+            self.sender.settings.transactional_id = self.transactional_id
+            self.sender.settings.transactional_id_bytes = <int32_t>len(self.transactional_id)
+            self.sender.identity.gate = GATE_SHUT
+            self.state.takes_no_records = 1
 
     cdef int _fill_policy(self, TopicPolicy* policy, settings) except -1:
         policy.partitioner.kind = <PartitionerKind>KINDS[settings["partitioner"]]
@@ -319,7 +328,8 @@ cdef class ProducerCore(ReportingCore):
         if report is not None:
             Py_INCREF(report)
             record.callback = <PyObject*>report
-        if not self.state.is_stopped and accumulator_append_one(&self.accumulator, found, partition, &record):
+        if not self.state.is_stopped and not self.state.takes_no_records \
+                and accumulator_append_one(&self.accumulator, found, partition, &record):
             self.state.counters.records_produced += 1      # the GIL is held
             if headers is not None:
                 free(record.headers)
@@ -420,6 +430,8 @@ cdef class ProducerCore(ReportingCore):
         cdef AppendStatus status
         if self.state.is_stopped or self.state.is_forked:
             return APPEND_CLOSED           # the GIL is held, so close() has not yet looked for the last records, or is over
+        if load32(&self.state.takes_no_records):
+            return APPEND_NO_TRANSACTION   # and a commit has not yet, either
         seen[0] = signal_read(&self.accumulator.pool.memory_free)
         status = accumulator_append(&self.accumulator, append)
         self.state.counters.records_produced += append.taken - before    # the GIL is held
@@ -447,6 +459,8 @@ cdef class ProducerCore(ReportingCore):
         """The one place that turns what the accumulator says into an exception."""
         if status == APPEND_CLOSED:
             self.check_usable()
+        if status == APPEND_NO_TRANSACTION:
+            raise self._no_transaction(topic)
         if status == APPEND_FULL:
             self.saw_full = True
             if self.accumulator.settings.records_max and \
@@ -472,6 +486,15 @@ cdef class ProducerCore(ReportingCore):
                 KafkaError._UNKNOWN_PARTITION,
                 f"topic {topic} has no partition {append.partition}: it has {append.topic.table.count}"))
         raise MemoryError
+
+    cdef object _no_transaction(self, str topic):
+        cdef int32_t code = load32(&self.sender.identity.failure_code)
+        if code == 0:
+            return StateError(KafkaError(
+                KafkaError._STATE, f"topic {topic}: no transaction takes records now: begin_transaction() first"))
+        return StateError(KafkaError(
+            KafkaError._STATE, f"topic {topic}: the transaction has failed ({KafkaError(code).str()}): "
+            "abort_transaction() first", txn_requires_abort=True))
 
     cdef Topic* _topic(self, str name) except NULL:
         cdef Topic* topic = _remembered(self.topic_slots, <PyObject*>name)

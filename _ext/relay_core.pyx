@@ -173,7 +173,7 @@ cdef class RelayCore(BulkCore):
             while True:
                 with nogil:
                     seen = signal_read(&self.accumulator.pool.memory_free)
-                    status = append_patiently(&self.accumulator, &whole.append, whole_append, &self.state.is_stopped)
+                    status = append_patiently(&self.accumulator, &whole.append, whole_append, self.state)
                 if status == APPEND_OK:
                     self.state.counters.records_produced += whole.whole.records_count
                     return 0

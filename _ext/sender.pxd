@@ -27,6 +27,8 @@ cdef struct SenderSettings:
     int64_t availability_timeout_ns        # partitioner.availability.timeout.ms; 0: off
     char client_id[CLIENT_ID_BYTES_MAX + 1]
     int32_t client_id_bytes
+    const char* transactional_id           # owned by the client; NULL: none
+    int32_t transactional_id_bytes
 
 cdef struct BrokerSender:
     BrokerSender* next

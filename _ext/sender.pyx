@@ -31,9 +31,9 @@ from fastkafka._core.lock cimport acquire_nogil, release, signal_raise
 from fastkafka._core.partition_queue cimport (
     OUTCOME_NOT_WRITTEN, OUTCOME_UNKNOWN, ProducerBatch, queue_remove_flight,
 )
-from fastkafka._core.produce_request cimport ProduceRequest, produce_request_free, produce_request_new
+from fastkafka._core.produce_request cimport ProduceHead, ProduceRequest, produce_request_free, produce_request_new
 from fastkafka._core.produce_response cimport PartitionAnswer, ProduceResponse, produce_response_read
-from fastkafka._core.sequences cimport sequences_forget
+from fastkafka._core.sequences cimport GATE_FAILED, GATE_OPEN, gate_moved, sequences_forget
 from fastkafka._core.topic_policy cimport TopicPolicy, policy_of
 
 cdef enum:
@@ -160,19 +160,22 @@ cdef void _mark_ready(Sender* sender, PartitionQueue* queue) noexcept nogil:
 cdef bint _send_request(Sender* sender, BrokerSender* to, Connection* connection, ProducerBatch** batches, int64_t now_ns) noexcept nogil:
     """Send one request to a broker; False when nothing of it may leave now."""
     cdef ProduceRequest* produce = NULL
+    cdef ProduceHead head
     cdef TopicPolicy* policy
-    cdef int16_t version
     cdef int32_t index, count = gathering_take(sender, to, connection, batches, now_ns)
     if count == 0:
         return False
-    version = gathering_version(sender, connection, batches, count)
-    if version >= 0:
+    head.version = gathering_version(sender, connection, batches, count)
+    if head.version >= 0:
         policy = policy_of(&sender.accumulator.policy, batches[0].topic)
-        produce = produce_request_new(batches, count, version, policy.acks, policy.request_timeout_ms,
-                                      sender.settings.client_id, sender.settings.client_id_bytes)
+        head.acks, head.timeout_ms = policy.acks, policy.request_timeout_ms
+        head.client_id, head.client_id_bytes = sender.settings.client_id, sender.settings.client_id_bytes
+        head.transactional_id = sender.settings.transactional_id
+        head.transactional_id_bytes = sender.settings.transactional_id_bytes
+        produce = produce_request_new(batches, count, &head)
     if produce == NULL:
         for index in range(count):
-            if version < 0:
+            if head.version < 0:
                 delivery_refuse(&sender.delivery, batches[index], ERROR_UNSUPPORTED_COMPRESSION_TYPE
                                 if batches[index].codec == CODEC_ZSTD else ERROR_UNSUPPORTED_FEATURE)
             else:
@@ -251,6 +254,16 @@ cdef int64_t _expire_waiting(Sender* sender, Topic* topic, int64_t now_ns) noexc
     return deadline_ns
 
 
+cdef bint _is_under_way(Sender* sender) noexcept nogil:
+    """Say whether the broker may still be writing something, reported or not."""
+    cdef PartitionQueue* queue = sender.active         # what is in flight was active before
+    while queue != NULL:
+        if queue.flight_count != 0:
+            return True
+        queue = queue.next_active
+    return False
+
+
 cdef int64_t sender_tick(void* owner, int64_t now_ns) noexcept nogil:
     """Send what is due; returns when to look again."""
     cdef Sender* sender = <Sender*>owner
@@ -270,6 +283,10 @@ cdef int64_t sender_tick(void* owner, int64_t now_ns) noexcept nogil:
     workers_free_abandoned(&sender.workers)
     _adopt_activated(sender)
     _fail_orphans(sender)
+    if sender.identity.gate == GATE_FAILED:
+        sender_fail_all(sender, ERROR_PURGE_QUEUE)     # and again whatever comes back from its flight
+    if sender.identity.gate_ticket != 0 and (sender.identity.gate == GATE_OPEN or not _is_under_way(sender)):
+        gate_moved(&sender.identity)
     sender.next_look_ns = _look_at_all(sender, now_ns)
     queue = sender.active
     while queue != NULL:

@@ -278,7 +278,8 @@ cdef dict _as_dict(Snapshot* snapshot, ClientCore core):
             _partition_dict(&partitions[at])
     identity = None
     if snapshot.identity.is_idempotent:
-        identity = {"producer_id": snapshot.identity.producer_id, "producer_epoch": snapshot.identity.producer_epoch}
+        identity = {"producer_id": snapshot.identity.producer_id, "producer_epoch": snapshot.identity.producer_epoch,
+                    "gate": <int>snapshot.identity.gate}
     return {"taken_at_ns": snapshot.taken_at_ns, "identity": identity, "counters": core.counters(),
             "brokers": [_broker_dict(&brokers[at]) for at in range(snapshot.brokers.count)], "topics": by_name}
 

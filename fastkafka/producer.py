@@ -10,25 +10,28 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from fastkafka._core.health import producer_health
-from fastkafka._core.relay_core import RelayCore
 from fastkafka._core.topic_handle import TopicHandle
+from fastkafka._core.transaction_core import TransactionCore
 from fastkafka.client import Client
 from fastkafka.config import resolve
 from fastkafka.config.topic import resolve_topic
-from fastkafka.errors import ClosedError, ConfigError
+from fastkafka.errors import ClosedError, ConfigError, KafkaError, KafkaException, StateError
 
 if TYPE_CHECKING:
     from fastkafka.statistics import Health
+    from fastkafka.transactions import Transactions
+    from fastkafka.types import TopicPartition
 
 # A program that tries again at once shall not ask the I/O thread each time.
 _FULL_WORDS_S = 0.1
 
 
-class Producer(Client, RelayCore):
+class Producer(Client, TransactionCore):
     """Send records to Kafka topics; idempotent, batched, without waiting for the network.
 
     Args:    conf: dotted property names as confluent_kafka and librdkafka have them; keyword
@@ -49,6 +52,7 @@ class Producer(Client, RelayCore):
         "_statistics",
         "_throttle_reports",
         "_topics",
+        "_transactions",
     )
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
@@ -58,7 +62,12 @@ class Producer(Client, RelayCore):
         self._settings = settings
         self._topics: dict[str, tuple[dict[str, Any], TopicHandle]] = {}
         self.configure_producer(settings)
+        self._transactions: Transactions | None = None
         self._start_threads(settings, "producer")
+        if settings["transactional.id"]:
+            from fastkafka.transactions import Transactions
+
+            self._transactions = Transactions(self._control, settings)
 
     def topic(
         self, name: str, conf: Mapping[str, Any] | None = None, /, **kwargs: Any
@@ -102,6 +111,115 @@ class Producer(Client, RelayCore):
         if now_s - self._full_words[0] >= _FULL_WORDS_S:
             self._full_words = (now_s, f"; {self.health()}")
         return self._full_words[1]
+
+    # transactions
+
+    def init_transactions(self, timeout: float | None = -1) -> None:
+        """Get the producer id of transactional.id; fences, and aborts, whoever had it before.
+
+        Args:    timeout: seconds; None or negative waits for ever
+        Raises:  KafkaException whose args[0] says what to do: retriable() the same call again,
+                 fatal() another producer; _TIMED_OUT, _STATE, _NOT_CONFIGURED, _CONFLICT while
+                 another of these calls has not ended
+        Thread:  any; once, before the first transaction. Ctrl-C ends the waiting, not the call
+        """
+        transactions = self._transactional()
+        self._control.call(transactions.init(timeout))
+
+    def begin_transaction(self) -> None:
+        """Begin a transaction: records produced from now on are part of it.
+
+        Raises:  KafkaException as init_transactions() does; never waits for a broker
+        """
+        transactions = self._transactional()
+        self._control.call(transactions.begin())
+
+    def send_offsets_to_transaction(
+        self,
+        positions: list[TopicPartition],
+        group_metadata: object,
+        timeout: float | None = -1,
+    ) -> None:
+        """Commit a group's offsets with the transaction: where it goes on after what was processed.
+
+        Args:    positions: TopicPartitions; those without an offset are left out
+                 group_metadata: what consumer_group_metadata() returned (confluent_kafka's too), or
+                 a ConsumerGroupMetadata
+        Raises:  KafkaException as commit_transaction() does; TypeError, ValueError
+        Example: producer.send_offsets_to_transaction(
+                     consumer.position(consumer.assignment()), ConsumerGroupMetadata("copiers"))
+        """
+        from fastkafka.transactions import as_group_metadata, as_offsets
+
+        transactions = self._transactional()
+        offsets, group = as_offsets(positions), as_group_metadata(group_metadata)
+        self._control.call(transactions.send_offsets(offsets, group, timeout))
+
+    def commit_transaction(self, timeout: float | None = -1) -> None:
+        """Flush, then commit the transaction: its records can be read with read_committed.
+
+        Args:    timeout: seconds; None or negative waits for ever. When it is over the commit goes
+                 on, and the same call waits on for it; only before it was sent to the coordinator
+                 abort_transaction() is possible instead
+        Raises:  KafkaException whose args[0] says what to do: txn_requires_abort() when a record
+                 was not written, retriable(), fatal() (_FENCED); what a callback of flush() raised
+        Thread:  any; the others must not produce meanwhile: produce() raises _STATE
+        """
+        transactions = self._transactional()
+        began = time.monotonic()
+        if self._control.call(transactions.check_commit()):
+            self.refuse_records()
+            left = self.flush(timeout)
+            if left and self.is_in_callback():
+                text = "commit_transaction() cannot flush inside a callback of poll() or flush()"
+                raise StateError(KafkaError(KafkaError._STATE, text))
+            if left:
+                self.raise_if_closed()
+                waits_for = f"{left} records or reports: {self.health()}"
+                raise transactions.time_out("commit_transaction", timeout, waits_for)
+        if timeout is not None and timeout >= 0:
+            timeout = max(0.0, timeout - (time.monotonic() - began))
+        self._control.call(transactions.commit(timeout))
+
+    def abort_transaction(self, timeout: float | None = -1) -> None:
+        """Abort the transaction; what was not sent ends with _PURGE_QUEUE.
+
+        Args:    timeout: as commit_transaction() has it; what is on its way is waited for
+        Raises:  KafkaException: retriable() or fatal(); what a callback raised, after the end
+        """
+        transactions = self._transactional()
+        self.refuse_records()
+        self._control.call(transactions.abort(timeout))
+        self.flush(0)
+
+    @contextmanager
+    def transaction(self, timeout: float | None = -1) -> Iterator[None]:
+        """Begin a transaction, commit it at the end of the block, abort it after an exception.
+
+        Args:    timeout: of the commit and of the abort. A commit that takes longer raises a
+                 retriable error, and commit_transaction() waits on for it
+        Example: with producer.transaction():
+                     producer.produce("logs", b"line")
+        """
+        self.begin_transaction()
+        try:
+            yield
+            self.commit_transaction(timeout)
+        except BaseException:
+            # What ended the block says more than an abort that fails: the next call tells of that.
+            with suppress(KafkaException):
+                self.abort_transaction(timeout)
+            raise
+
+    def _transactional(self) -> Transactions:
+        self.raise_if_closed()
+        if self._transactions is None:
+            raise StateError(
+                KafkaError(
+                    KafkaError._NOT_CONFIGURED, "transactions need transactional.id to be set"
+                )
+            )
+        return self._transactions
 
     def close(self, timeout: float = -1) -> bool:
         """Flush, serve the last reports and end the threads. Repeatable.

@@ -488,6 +488,18 @@ class DescribeClusterResult(_Model):
         self.authorized_operations = authorized_operations
 
 
+class ConsumerGroupMetadata(NamedTuple):
+    """Who commits offsets in a transaction: a member of a group, as far as it is known (KIP-447).
+
+    Example: ConsumerGroupMetadata("copiers") commits for the group without being a member
+    """
+
+    group_id: str
+    generation_id: int = -1
+    member_id: str = ""
+    group_instance_id: str | None = None
+
+
 class ThrottleEvent(_Model):
     """A broker throttles this client: it is asked nothing for so long (KIP-219)."""
 

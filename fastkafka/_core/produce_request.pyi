@@ -6,4 +6,5 @@ def encode_produce_request(
     timeout_ms: int,
     client_id: bytes,
     topics: list[tuple[bytes, bytes, list[tuple[int, list[bytes]]]]],
+    transactional_id: bytes | None = None,
 ) -> bytes: ...

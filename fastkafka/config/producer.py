@@ -18,11 +18,13 @@ PROPERTIES: tuple[Property, ...] = (
     Property("enable.idempotence", "bool", True,
              "Records are written once and in order, whatever is repeated.", PRODUCER),
     Property("transactional.id", "str", "",
-             "Name of this producer in transactions.", PRODUCER,
-             why_not="transactions are not yet in this release"),
+             "Name of this producer in transactions; whoever had it before is fenced by "
+             "init_transactions().", PRODUCER),
     Property("transaction.timeout.ms", "int", 60000,
-             "How long a transaction may stay open.", PRODUCER,
-             minimum=1000, maximum=INT_MAX, why_not="transactions are not yet in this release"),
+             "How long a transaction may stay open before its coordinator aborts it. With "
+             "transactional.id it is also the most that delivery.timeout.ms may be, and bounds "
+             "socket.timeout.ms unless that is set.", PRODUCER,
+             minimum=1000, maximum=INT_MAX),
     Property("enable.gapless.guarantee", "bool", False,
              "Stop for good when a batch fails between others.", PRODUCER,
              why_not="a batch that failed is skipped, and its error says so"),

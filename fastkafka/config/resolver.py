@@ -16,6 +16,8 @@ _log = logging.getLogger("fastkafka.config")
 ROLES = ("producer", "consumer", "admin")
 _TOPIC_CONFIG = "default.topic.config"
 _FETCH_RESPONSE_OVERHEAD_BYTES = 512
+_STRING_BYTES_MAX = 32767  # the wire's int16
+_SOCKET_TIMEOUT_MARGIN_MS = 100
 
 # What was warned of already in this process: one line for each property is enough.
 _warned: set[str] = set()
@@ -173,10 +175,7 @@ def _settle_log_level(values: dict[str, Any], explicit: set[str]) -> None:
 
 def _settle_producer(values: dict[str, Any], explicit: set[str], log: logging.Logger) -> None:
     if values["transactional.id"]:
-        raise ConfigError(
-            'Configuration property "transactional.id": transactions are not yet in this release',
-            hint="Idempotence, which keeps records once and in order, is on without it.",
-        )
+        _settle_transactions(values, explicit)
     _settle_idempotence(values, explicit, log)
     _settle_compression_level(values, explicit)
     delivery_ms = values["delivery.timeout.ms"]
@@ -184,6 +183,27 @@ def _settle_producer(values: dict[str, Any], explicit: set[str], log: logging.Lo
         if "linger.ms" in explicit:
             raise ConfigError("`delivery.timeout.ms` must be greater than `linger.ms`")
         values["linger.ms"] = delivery_ms / 2
+
+
+def _settle_transactions(values: dict[str, Any], explicit: set[str]) -> None:
+    """Let time-outs fit into that of the transaction, or raise (rd_kafka_conf_finalize)."""
+    if len(values["transactional.id"].encode()) > _STRING_BYTES_MAX:
+        raise ConfigError(f"`transactional.id` must have at most {_STRING_BYTES_MAX} bytes")
+    if "enable.idempotence" in explicit and not values["enable.idempotence"]:
+        raise ConfigError("`enable.idempotence` must be true when `transactional.id` is set")
+    # Not given or true: what does not go with it raises.
+    values["enable.idempotence"] = True
+    explicit.add("enable.idempotence")
+    transaction_ms = values["transaction.timeout.ms"]
+    delivery_ms = values["delivery.timeout.ms"]
+    if "delivery.timeout.ms" not in explicit:
+        values["delivery.timeout.ms"] = min(delivery_ms, transaction_ms)
+    elif delivery_ms == 0 or delivery_ms > transaction_ms:
+        raise ConfigError("`delivery.timeout.ms` must be set <= `transaction.timeout.ms`")
+    if "socket.timeout.ms" not in explicit:
+        values["socket.timeout.ms"] = min(
+            values["socket.timeout.ms"], transaction_ms + _SOCKET_TIMEOUT_MARGIN_MS
+        )
 
 
 def _settle_compression_level(values: dict[str, Any], explicit: set[str]) -> None:

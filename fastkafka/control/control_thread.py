@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Sized
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -47,6 +47,7 @@ _log = logging.getLogger("fastkafka.control")
 # All clients of a process together have so long to stop when it exits.
 _EXIT_TIMEOUT_S = 1.0
 _CANCEL_PATIENCE_S = 0.05
+_SIGNAL_LOOK_S = 0.05
 
 _CLOSED = "Client has been closed"
 _FORKED = "Client was made before fork(): make a new one in the child process"
@@ -135,6 +136,10 @@ class ControlThread:
         self.producer_ids = ProducerIds(core, self.metadata, reports, backoff=retry)
         self.offsets = Offsets(core, self.conversations, self.metadata, self.log, config)
 
+    def listen(self, kind: str, handler: Callable[..., None]) -> None:
+        """Have a room above these take one kind of completions; it must not hold the client."""
+        self._handlers[kind] = handler
+
     def add_bootstrap(self, servers: str) -> Coroutine[Any, Any, int]:
         """Return the coroutine that adds bootstrap servers; see Brokers.add_bootstrap.
 
@@ -203,6 +208,10 @@ class ControlThread:
             raise StateError("a call that waits for a broker cannot be made on the control thread")
         future = self.run(coroutine)
         try:
+            # In slices: where a library has let system calls be restarted, as polars does, Ctrl-C
+            # ends no wait for a lock, only what follows it.
+            while not future.done():
+                wait((future,), _SIGNAL_LOOK_S)
             return future.result()
         finally:
             future.cancel()  # Ctrl-C while waiting: the conversation has nobody to talk for

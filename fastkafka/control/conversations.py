@@ -98,14 +98,15 @@ class Conversations:
         *,
         role: int = ROLE_CONTROL,
         timeout_ms: int | None = None,
+        max_version: int | None = None,
     ) -> Answer:
         """Send a request to a broker and return its answer.
 
-        Args:   body, or what makes the body for a version
+        Args:   body, or what makes the body for a version; max_version: the last one that will do
         Raises: TransportError, TimedOut, UnsupportedVersion, CorruptFrame
         """
         api = protocol.API_BY_NAME[api_name]
-        version = self._negotiate(node_id, api, await self.versions_of(node_id))
+        version = self._negotiate(node_id, api, await self.versions_of(node_id), max_version)
         made = body(version) if callable(body) else body
         frame = protocol.encode_request(api.key, version, 0, self._client_id, made)
         await self._respect_throttling(node_id)
@@ -286,14 +287,17 @@ class Conversations:
 
     # inside
 
-    def _negotiate(self, node_id: int, api: protocol.Api, versions: Versions) -> int:
+    def _negotiate(
+        self, node_id: int, api: protocol.Api, versions: Versions, max_version: int | None
+    ) -> int:
         low, high = versions.get(api.key, (0, -1))
-        version = min(high, api.max_version)
+        ours = api.max_version if max_version is None else min(max_version, api.max_version)
+        version = min(high, ours)
         if version < max(low, api.min_version):
             theirs = "none" if high < low else f"{low} to {high}"
             raise UnsupportedVersion(
                 f"{self._brokers.describe(node_id)} has versions {theirs} of {api.name}, this "
-                f"client {api.min_version} to {api.max_version}",
+                f"client {api.min_version} to {ours}",
                 hint="Brokers from Apache Kafka 2.1 on are supported.",
             )
         return version

@@ -77,6 +77,22 @@ class ProducerFace(Protocol):
         """Tell the id that idempotent batches carry."""
 
 
+class TransactionFace(ProducerFace, Protocol):
+    """The methods of TransactionCore that a transaction moves by."""
+
+    def move_gate(self, gate: str, transaction_number: int, failure_code: int = 0) -> int:
+        """Let the gate be "shut", "open" or "failed"; "gate_moved" brings the ticket back."""
+
+    def partitions_added(self, transaction_number: int, topic: str, partitions: list[int]) -> None:
+        """Tell that batches of these partitions may leave."""
+
+    def transaction_failure(self) -> tuple[int, str | None, int] | None:
+        """Return the error code, topic and partition of a batch that was not delivered."""
+
+    def has_unresolved_sequences(self) -> bool:
+        """Tell whether the epoch must be raised before the next transaction."""
+
+
 class ConsumerFace(Protocol):
     """The methods of ConsumerCore that answer offset_wanted."""
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from fastkafka.control.backoff import Backoff
 from fastkafka.control.brokers import Brokers
 from fastkafka.control.cluster_state import ClusterState, Leader, as_cluster_metadata
-from fastkafka.control.conversations import Answer, Conversations
+from fastkafka.control.conversations import Answer, Body, Conversations
 from fastkafka.control.core_face import CoreReference
 from fastkafka.control.error_reports import ErrorReports
 from fastkafka.control.hidden_topics import HiddenTopics
@@ -311,7 +311,7 @@ class Metadata:
         self._hidden.strike(answer.body, names)
         return answer
 
-    async def ask_any(self, api_name: str, body: dict[str, Any]) -> Answer:
+    async def ask_any(self, api_name: str, body: Body | Callable[[int], Body]) -> Answer:
         """Return the answer of the first broker that gives one."""
         return await self._conversations.first_of(
             self._candidates(),

@@ -114,14 +114,20 @@ def _group(partitions: Iterable[PartitionStatistics]) -> GroupStatistics:
     }
 
 
+# By the numbers of `_ext/sequences.pxd`, TransactionGate; the words are librdkafka's.
+_TRANSACTION_STATES = ("Init", "Ready", "InTransaction", "AbortableError")
+_GATE_OPEN = 2
+
+
 def _idempotence(snapshot: Snapshot) -> IdempotenceStatistics:
     identity = snapshot["identity"]
+    has_id = identity["producer_id"] >= 0
     return {
-        "idemp_state": "Assigned" if identity["producer_id"] >= 0 else "RequestPID",
+        "idemp_state": "Assigned" if has_id else "RequestPID",
         "idemp_stateage": 0,
-        "txn_state": "Init",
+        "txn_state": _TRANSACTION_STATES[identity["gate"]] if has_id else "Init",
         "txn_stateage": 0,
-        "txn_may_enq": False,
+        "txn_may_enq": identity["gate"] == _GATE_OPEN,
         "producer_id": identity["producer_id"],
         "producer_epoch": identity["producer_epoch"],
         "epoch_cnt": snapshot["counters"]["epoch_bumps"],

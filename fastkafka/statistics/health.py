@@ -31,6 +31,7 @@ class WaitReason(Enum):
     BACKING_OFF = "backing off"
     UNRESOLVED_SEQUENCE = "unresolved sequence"
     NO_PRODUCER_ID = "waiting for a producer id"
+    NOT_IN_TRANSACTION = "waiting to be added to the transaction"
     NO_OFFSET = "waiting for an offset"
     BROKER_CONNECTING = "broker connecting"
     BROKER_DOWN = "broker down"

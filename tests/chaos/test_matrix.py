@@ -69,7 +69,7 @@ def test_nothing_is_lost_repeated_or_made_up(
 
 def test_each_role_of_ours_takes_part_in_every_row() -> None:
     """Only what fastkafka does not do yet is left to foreign clients."""
-    not_ours_yet = {"group", "consumer_group", "transactions"}
+    not_ours_yet = {"group", "consumer_group"}
     foreign_only = {row["role"] for row in ROWS if "fastkafka" not in row["clients"]}
     assert foreign_only <= not_ours_yet
 

@@ -1,4 +1,4 @@
-"""Transactions of foreign clients on the embedded broker: copied once, offsets with the records."""
+"""Transactions of all clients on the embedded broker: copied once, offsets with the records."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.interop.transactional_copiers import (
     ConfluentCopier,
     Copier,
     KafkaPythonCopier,
+    OurCopier,
 )
 
 CHUNKS = 4
@@ -75,7 +76,7 @@ def topics(broker: EmbeddedBroker) -> Topics:
     return Topics(broker)
 
 
-@pytest.fixture(params=["confluent", "kafka-python", "aiokafka"])
+@pytest.fixture(params=["fastkafka", "confluent", "kafka-python", "aiokafka"])
 def make_copier(
     request: pytest.FixtureRequest,
     foreign_client: ForeignClient,
@@ -84,6 +85,7 @@ def make_copier(
 ) -> Iterator[MakeCopier]:
     made: list[Copier] = []
     kinds: dict[str, tuple[Callable[..., Copier], str]] = {
+        "fastkafka": (OurCopier, "fastkafka"),
         "confluent": (ConfluentCopier, "confluent_kafka"),
         "kafka-python": (KafkaPythonCopier, "kafka"),
         "aiokafka": (AioCopier, "aiokafka"),

@@ -1,4 +1,4 @@
-"""Copiers from topic to topic in transactions, one per foreign client, with one face.
+"""Copiers from topic to topic in transactions, one per client, with one face.
 
 `copy` reads one chunk of the source, writes it to the sink, and commits records and offsets
 together, or aborts them.
@@ -60,6 +60,39 @@ class ConfluentCopier:
 
     def close(self) -> None:
         self._consumer.close()
+
+
+class OurCopier:
+    """fastkafka; its consumer joins no group yet, so the offsets are committed for the group."""
+
+    def __init__(
+        self, client: ModuleType, bootstrap: str, source: str, sink: str, group: str
+    ) -> None:
+        self._client, self._source, self._sink, self._group = client, source, sink, group
+        servers = {"bootstrap.servers": bootstrap}
+        self._consumer = client.Consumer({**servers, "group.id": group})
+        self._producer = client.Producer({**servers, "transactional.id": group})
+        self._producer.init_transactions(TIMEOUT_S)
+
+    def copy(self, offset: int, marked: bytes, abort: bool) -> None:
+        self._consumer.assign([self._client.TopicPartition(self._source, 0, offset)])
+        messages = self._consumer.consume(CHUNK, TIMEOUT_S)
+        self._producer.begin_transaction()
+        for message in messages:
+            self._producer.produce(self._sink, marked + message.value(), partition=0)
+        self._producer.send_offsets_to_transaction(
+            [self._client.TopicPartition(self._source, 0, offset + CHUNK)],
+            self._client.ConsumerGroupMetadata(self._group),
+            TIMEOUT_S,
+        )
+        if abort:
+            self._producer.abort_transaction(TIMEOUT_S)
+        else:
+            self._producer.commit_transaction(TIMEOUT_S)
+
+    def close(self) -> None:
+        self._consumer.close()
+        self._producer.close(1)
 
 
 class KafkaPythonCopier:

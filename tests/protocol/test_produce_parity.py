@@ -42,13 +42,21 @@ request_topics = st.lists(
     client_id=st.text("abc-ä", max_size=60),
     acks=st.sampled_from([-1, 0, 1]),
     timeout_ms=int32s,
+    transactional_id=st.none() | st.text("tx-ä", min_size=1, max_size=300),
 )
 def test_requests_are_those_of_the_table(
-    version: int, topics: list[Any], client_id: str, acks: int, timeout_ms: int
+    version: int,
+    topics: list[Any],
+    client_id: str,
+    acks: int,
+    timeout_ms: int,
+    transactional_id: str | None,
 ) -> None:
     encoded = [(name.encode(), topic_id, rows) for name, topic_id, rows in topics]
-    native = encode_produce_request(version, acks, timeout_ms, client_id.encode(), encoded)
+    named = None if transactional_id is None else transactional_id.encode()
+    native = encode_produce_request(version, acks, timeout_ms, client_id.encode(), encoded, named)
     body = {
+        "transactional_id": transactional_id,
         "acks": acks,
         "timeout_ms": timeout_ms,
         "topic_data": [

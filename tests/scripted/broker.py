@@ -76,6 +76,7 @@ class Produced:
     in_flight_before: int  # requests of this connection that had no answer yet
     is_answered: bool = False
     is_lost: bool = False  # its connection ended before it was answered
+    transactional_id: str | None = None
 
     @property
     def batch(self) -> Batch:
@@ -124,6 +125,11 @@ class ScriptedBroker:
         self.on_produce: Callable[[Produced], Reply | None] = lambda produced: None
         # Takes and returns the frame of an answer that is not to Produce.
         self.on_answer: Callable[[int, bytes], bytes] = lambda api_key, frame: frame
+        self.answers: dict[int, Callable[[protocol.Request], dict[str, Any]]] = {
+            API_VERSIONS: self._api_versions,
+            METADATA: self._metadata,
+            INIT_PRODUCER_ID: self._init_producer_id,
+        }
         self.failures: list[BaseException] = []
         self._script: deque[Reply] = deque()
         self._changed = threading.Condition()
@@ -293,6 +299,7 @@ class ScriptedBroker:
                 time.monotonic(),
                 batches,
                 sum(not one.is_done for one in unanswered),
+                transactional_id=request.body["transactional_id"],
             )
             self.produced.append(produced)
             self._changed.notify_all()
@@ -321,13 +328,8 @@ class ScriptedBroker:
         """Answer one request; False closes the connection."""
         if produced is not None:
             return self._answer_produce(sock, request, produced)
-        answers = {
-            API_VERSIONS: self._api_versions,
-            METADATA: self._metadata,
-            INIT_PRODUCER_ID: self._init_producer_id,
-        }
         with self._changed:
-            body = answers[request.api_key](request)
+            body = self.answers[request.api_key](request)
             self._changed.notify_all()
         self._send(sock, self.on_answer(request.api_key, self._encode(request, body)))
         return True
@@ -401,11 +403,11 @@ class ScriptedBroker:
         with self._changed:
             reply = self._script.popleft() if self._script else None
         reply = reply or self.on_produce(produced) or Reply()
-        self._wait(reply.after)
+        self.wait_for(reply.after)
         with self._changed:
             body = self._produce_body(reply, request, produced)
             self._changed.notify_all()
-        self._wait(reply.answers_after)
+        self.wait_for(reply.answers_after)
         if reply.raw is not None:
             sock.sendall(reply.raw)
         elif reply.answers and produced.acks != 0:
@@ -419,7 +421,8 @@ class ScriptedBroker:
             self._send(sock, frame if reply.mangles is None else reply.mangles(frame))
         return not reply.closes
 
-    def _wait(self, event: threading.Event | None) -> None:
+    def wait_for(self, event: threading.Event | None) -> None:
+        """Hold an answer up until something was said; ends with the broker."""
         while event is not None and not event.wait(0.05):
             if self._ended.is_set():
                 raise OSError("the broker has ended")

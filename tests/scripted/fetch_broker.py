@@ -177,7 +177,7 @@ class FetchBroker(ScriptedBroker):
         with self._changed:
             fetched = self._note_fetch(sock, request)
             reply = self._next_reply(fetched)
-        self._wait(reply.after)
+        self.wait_for(reply.after)
         if reply.closes:
             return False
         with self._changed:

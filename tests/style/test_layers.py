@@ -24,7 +24,7 @@ LAYERS: dict[str, str] = {
     "inbound": "fetch_position fetcher fetch_intake fetch_request fetch_response"
     " aborted_transactions fetched_records arrow_export",
     "faces": "message client_core delivery_reports producer_core bulk_core record_batch"
-    " relay_core topic_handle consumer_core inquiry statistics health",
+    " relay_core transaction_core topic_handle consumer_core inquiry statistics health",
 }
 LAYER_OF = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
 HEIGHT = {layer: height for height, layer in enumerate(LAYERS)}

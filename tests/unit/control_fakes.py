@@ -78,6 +78,9 @@ class FakeCore:
         self.wanted: list[str] = []
         self.down: set[int] = set()
         self.silent: set[int] = set()
+        self.stuck_gates: set[str] = set()  # something stays in flight
+        self.failure: tuple[int, str | None, int] | None = None
+        self.is_unresolved = False
         self.answers: dict[str, Answer] = {"api_versions": all_versions}
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._completions: list[tuple[Any, ...]] = []
@@ -153,6 +156,25 @@ class FakeCore:
 
     def set_producer_id(self, producer_id, epoch) -> None:
         self.told.append(("set_producer_id", producer_id, epoch))
+        self.is_unresolved = False
+
+    def move_gate(self, gate, transaction_number, failure_code=0) -> int:
+        self._next_id += 1
+        self.told.append(("move_gate", gate, transaction_number, failure_code))
+        if gate == "open":
+            self.failure = None
+        if gate not in self.stuck_gates:
+            self.push("gate_moved", self._next_id)
+        return self._next_id
+
+    def partitions_added(self, transaction_number, topic, partitions) -> None:
+        self.told.append(("partitions_added", transaction_number, topic, partitions))
+
+    def transaction_failure(self) -> tuple[int, str | None, int] | None:
+        return self.failure
+
+    def has_unresolved_sequences(self) -> bool:
+        return self.is_unresolved
 
     def set_fetch_offset(self, topic, partition, generation, offset, leader_epoch) -> None:
         self.told.append(("set_fetch_offset", topic, partition, generation, offset, leader_epoch))

@@ -344,9 +344,33 @@ def test_compression_level_is_in_force_within_its_range(level, caplog):
         producer({"compression.level": beyond})
 
 
-def test_transactions_are_refused():
-    with pytest.raises(ConfigError, match="transactions are not yet in this release"):
-        producer({"transactional.id": "t"})
+def test_a_transaction_bounds_the_time_of_its_records_and_requests():
+    settings = producer({"transactional.id": "t", "transaction.timeout.ms": 5000})
+    assert settings["delivery.timeout.ms"] == 5000
+    assert settings["socket.timeout.ms"] == 5100
+    longest = producer({"transactional.id": "t", "transaction.timeout.ms": 900_000})
+    assert longest["delivery.timeout.ms"] == producer({})["delivery.timeout.ms"]
+    assert longest["socket.timeout.ms"] == producer({})["socket.timeout.ms"]
+    given = {"transactional.id": "t", "transaction.timeout.ms": 5000, "socket.timeout.ms": 9000}
+    assert producer(given)["socket.timeout.ms"] == 9000
+    assert producer({"transaction.timeout.ms": 5000})["delivery.timeout.ms"] == 120_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"delivery.timeout.ms": 60_001}, "delivery.timeout.ms"),
+        ({"delivery.timeout.ms": 0}, "delivery.timeout.ms"),
+        ({"enable.idempotence": False}, "enable.idempotence"),
+        ({"acks": 1}, "acks"),
+        ({"retries": 0}, "retries"),
+        ({"max.in.flight": 6}, "max.in.flight"),
+        ({"transactional.id": "t" * 32768}, "transactional.id"),
+    ],
+)
+def test_what_transactions_cannot_keep_is_refused(settings, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        producer({"transactional.id": "t", **settings})
 
 
 # idempotence
