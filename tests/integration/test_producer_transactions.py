@@ -12,6 +12,7 @@ import numpy
 import pytest
 
 from fastkafka import KafkaError, KafkaException, Outcome, Producer
+from fastkafka._core.record_batch_writer import RecordBatchBuilder
 from fastkafka.errors import StateError, TimedOut
 from fastkafka.statistics.health import WaitReason
 from tests.scripted.broker import Reply
@@ -105,6 +106,20 @@ def test_each_transaction_adds_its_partitions_anew_and_sequences_go_on(
         (1000, 0, 5),
         (1000, 0, 10),
     ]
+
+
+def test_whole_batches_are_part_of_a_transaction_and_refused_outside_of_one(
+    broker: TransactionalBroker, producer: Producer
+) -> None:
+    raw = RecordBatchBuilder().append(None, b"whole").build()
+    before = code_of(lambda: producer.produce_batches("t", [raw], partition=1))
+    with producer.transaction(FLUSH_S):
+        assert producer.produce_batches("t", [raw], partition=1) == 1
+    after = code_of(lambda: producer.produce_batches("t", [raw], partition=1))
+    assert before.code() == after.code() == KafkaError._STATE
+    (produced,) = broker.produced
+    assert produced.batch.attributes & TRANSACTIONAL_BIT
+    assert broker.log("t", 1).values == [b"whole"]
 
 
 def test_a_batch_whose_answer_was_lost_is_sent_again_and_committed(
