@@ -29,8 +29,8 @@ PROPERTIES: tuple[Property, ...] = (
              "Stop for good when a batch fails between others.", PRODUCER,
              why_not="a batch that failed is skipped, and its error says so"),
     Property("linger.ms", "float", 5.0,
-             "How long an unfilled batch waits for more records; an eighth more where that spares a "
-             "wake-up.",
+             "How long an unfilled batch waits for more records; an eighth more where that spares "
+             "a wake-up.",
              PRODUCER, aliases=("queue.buffering.max.ms",), minimum=0, maximum=900000),
     Property("batch.size", "int", 1000000,
              "Bytes of a full batch.", PRODUCER, minimum=1, maximum=INT_MAX),
