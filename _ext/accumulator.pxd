@@ -23,8 +23,8 @@ cdef enum AppendStatus:
     APPEND_NO_MEMORY = 4
     APPEND_BAD_PARTITION = 5
     APPEND_LOCKED = 6                      # somebody holds the topic or queue: release the GIL and come again
-    APPEND_NO_TRANSACTION = 8              # a transactional producer outside of a transaction
     APPEND_CLOSED = 7                      # the client was closed: nothing that comes now would get an outcome
+    APPEND_NO_TRANSACTION = 8              # a transactional producer outside of a transaction
 
 cdef enum:
     PACE_BYTES = 8388608
@@ -77,6 +77,9 @@ cdef ProducerBatch* accumulator_take_waiting_over(Topic* topic, int64_t now_ns, 
 cdef PartitionQueue* accumulator_queue(Accumulator* accumulator, Partition* partition) noexcept nogil
 cdef void accumulator_activate(Accumulator* accumulator, PartitionQueue* queue) noexcept nogil
 cdef void accumulator_notify(Accumulator* accumulator) noexcept nogil
+cdef AppendStatus accumulator_full(Accumulator* accumulator) noexcept nogil
+cdef void accumulator_push_sealed(Accumulator* accumulator, PartitionQueue* queue, ProducerBatch* batch) noexcept nogil
+cdef void accumulator_await_appenders(Accumulator* accumulator) noexcept nogil
 cdef PartitionQueue* accumulator_take_activated(Accumulator* accumulator) noexcept nogil
 cdef int64_t accumulator_flush(Accumulator* accumulator) noexcept nogil
 cdef void accumulator_served(Accumulator* accumulator, ProducerBatch* batch) noexcept nogil

@@ -5,7 +5,10 @@
 # next: sender drains the queues
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
-from fastkafka._core.atomic cimport add32, load64_relaxed, load_pointer, store32, store_pointer
+from posix.unistd cimport usleep
+from fastkafka._core.atomic cimport (
+    add32, full_fence, load32, load64_relaxed, load_pointer, store32, store_pointer,
+)
 from fastkafka._core.batch_ledger cimport ledger_enter, ledger_flush, ledger_is_last, ledger_leave
 from fastkafka._core.buffer cimport (
     SLAB_CLASS_DEFAULT, SLAB_CLASS_SINGLE, Slab, slab_chain_release, slab_take, slab_take_reused,
@@ -29,6 +32,7 @@ from fastkafka._core.topic_policy cimport policy_of
 
 cdef enum:
     KEYLESS = -3                           # an address that leaves the choice free
+    APPENDING_LOOK_US = 50
     # A thread that wakes by itself later than this is woken for a new batch, whatever its linger: if its broker has been
     # quiet, the batch leaves at once (rule 10).
     SLEEP_ON_NS_MAX = 5000000
@@ -114,6 +118,28 @@ cdef void accumulator_notify(Accumulator* accumulator) noexcept nogil:
     loop_wake(accumulator.loop)
 
 
+cdef AppendStatus accumulator_full(Accumulator* accumulator) noexcept nogil:
+    """Have the oldest open batches leave at once, since they are what holds the memory of a full pool."""
+    store32(&accumulator.pressure, 1)
+    accumulator_notify(accumulator)
+    return APPEND_FULL
+
+
+cdef void accumulator_push_sealed(Accumulator* accumulator, PartitionQueue* queue, ProducerBatch* batch) noexcept nogil:
+    """Queue a batch that was finished elsewhere, behind the records that are there; the caller holds queue.lock."""
+    if queue.open != NULL:
+        queue_seal(queue)
+    queue_push_sealed(queue, batch)
+    accumulator_activate(accumulator, queue)
+
+
+cdef void accumulator_await_appenders(Accumulator* accumulator) noexcept nogil:
+    """Return when nobody appends without the GIL who has not seen what the caller stored before: that it takes no more."""
+    full_fence()
+    while load32(&accumulator.appending):  # at most a run of records each
+        usleep(APPENDING_LOOK_US)
+
+
 cdef void _notify_by(Accumulator* accumulator, int64_t by_ns) noexcept nogil:
     add32(&accumulator.changes, 1)
     loop_wake_by(accumulator.loop, by_ns)
@@ -133,10 +159,7 @@ cdef AppendStatus _take_slab(Accumulator* accumulator, Append* append, size_t by
         return APPEND_OK
     if append.from_reserve:
         return APPEND_NO_MEMORY
-    # A full pool lets the oldest open batches leave at once: they are what holds the memory.
-    store32(&accumulator.pressure, 1)
-    accumulator_notify(accumulator)
-    return APPEND_FULL
+    return accumulator_full(accumulator)
 
 
 cdef AppendStatus _grow(Accumulator* accumulator, Append* append, ProducerBatch** open_batch, PartitionQueue* queue,
@@ -416,7 +439,7 @@ cdef AppendStatus _append_waiting(Accumulator* accumulator, Append* append) noex
             slot[0] = NULL                 # full: the next record opens another
     release(&topic.lock)
     if is_new:
-        accumulator_notify(accumulator)               # it may expire while nothing else moves the I/O thread
+        accumulator_notify(accumulator)    # it may expire while nothing else moves the I/O thread
     return status
 
 
@@ -479,10 +502,7 @@ cdef void accumulator_place_waiting(Accumulator* accumulator, Topic* topic, Part
             else:
                 batch.queue = queue
                 acquire_nogil(&queue.lock)
-                if queue.open != NULL:     # records that were produced before these
-                    queue_seal(queue)
-                queue_push_sealed(queue, batch)
-                accumulator_activate(accumulator, queue)
+                accumulator_push_sealed(accumulator, queue, batch)
                 release(&queue.lock)
         batch = following
 

@@ -5,10 +5,10 @@
 # next: gathering takes a batch when it is prepared
 # A batch stays in its queue, in its place, while a worker has its job: order needs no other care (docs/decisions/0020).
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from fastkafka._core.accumulator cimport accumulator_flight_ended, accumulator_notify
 from fastkafka._core.atomic cimport load32, store32
-from fastkafka._core.buffer cimport slab_chain_release, slab_take
+from fastkafka._core.buffer cimport slab_chain_release
 from fastkafka._core.compression cimport (
     CODEC_NONE, COMPRESSION_OK, LEVEL_DEFAULT, compress_slabs, compressor_free,
 )
@@ -16,6 +16,7 @@ from fastkafka._core.layout cimport RECORD_BATCH_HEADER_BYTES
 from fastkafka._core.lock cimport acquire_nogil, release, signal_raise, signal_read, signal_wait
 from fastkafka._core.native_thread cimport thread_join, thread_start
 from fastkafka._core.partition_queue cimport queue_seal
+from fastkafka._core.record_batch_writer cimport slab_of_records
 from fastkafka._core.topic_policy cimport TopicPolicy, policy_of
 
 cdef enum:
@@ -26,19 +27,12 @@ cdef enum:
 
 cdef Slab* _compressed(SlabPool* pool, Compressor* compressor, Slab* slabs, size_t bytes, int codec, int level) noexcept nogil:
     """Return the compressed records behind room for a header, or NULL when that is no smaller, or memory is short."""
-    cdef Slab* slab
-    cdef size_t wire_bytes
     compressor.level = level
     if compress_slabs(compressor, codec, slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
         return NULL
-    wire_bytes = compressor.output.used_bytes + RECORD_BATCH_HEADER_BYTES
-    if wire_bytes >= bytes:
+    if compressor.output.used_bytes + RECORD_BATCH_HEADER_BYTES >= bytes:
         return NULL
-    slab = slab_take(pool, wire_bytes, 0, True)
-    if slab != NULL:
-        memcpy(slab.data + RECORD_BATCH_HEADER_BYTES, compressor.output.data, compressor.output.used_bytes)
-        slab.used_bytes = wire_bytes
-    return slab
+    return slab_of_records(pool, &compressor.output, True)
 
 
 cdef void _take_over(ProducerBatch* batch, SlabPool* pool, Slab* wire, int codec) noexcept nogil:

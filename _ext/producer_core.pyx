@@ -11,13 +11,13 @@ from fastkafka.types import Outcome
 from libc.stdint cimport INT32_MAX, int16_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
-from posix.unistd cimport usleep
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from fastkafka._core.accumulator cimport (
     APPEND_BAD_PARTITION, APPEND_CLOSED, APPEND_FULL, APPEND_LOCKED, APPEND_NO_TRANSACTION, APPEND_OK, APPEND_PACE,
-    APPEND_TOO_LARGE, PACE_WAIT_NS, accumulator_append, accumulator_append_one, accumulator_place_waiting,
+    APPEND_TOO_LARGE, PACE_WAIT_NS, accumulator_append, accumulator_append_one, accumulator_await_appenders,
+    accumulator_place_waiting,
 )
 from fastkafka._core.atomic cimport load32, load64, load_pointer, store32, store_pointer
 from fastkafka._core.availability cimport availability_leader_changed
@@ -53,7 +53,6 @@ cdef extern from "Python.h":
 
 cdef enum:
     WORKERS_AUTOMATIC_MAX = 4              # of compression.workers
-    APPENDING_LOOK_US = 50
     TABLE_LOOK_NS = 5000000
     PURGE_LOOK_NS = 100000000              # between looks whether the client was closed meanwhile
     FROM_NOW = -1                          # a deadline in block_ns, told when somebody waits: the clock costs 27 ns
@@ -260,8 +259,7 @@ cdef class ProducerCore(ReportingCore):
         ReportingCore.stop(self)
         if not self.state.is_forked:
             with nogil:
-                while load32(&self.accumulator.appending):     # at most a run of records each
-                    usleep(APPENDING_LOOK_US)
+                accumulator_await_appenders(&self.accumulator)
                 workers_stop(&self.sender.workers)
                 sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
 

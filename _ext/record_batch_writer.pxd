@@ -6,7 +6,7 @@
 from libc.stdint cimport int16_t, int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 from cpython.object cimport PyObject
-from fastkafka._core.buffer cimport Slab, SlabPool
+from fastkafka._core.buffer cimport Bytes, Slab, SlabPool
 from fastkafka._core.cache_line cimport CACHE_LINE_BYTES, prefetch_for_write
 from fastkafka._core.compression cimport Decompressor
 from fastkafka._core.layout cimport RECORD_OVERHEAD_BYTES_MAX
@@ -48,6 +48,7 @@ cdef struct RecordCursor:                  # walks the records of a slab chain
     int64_t base_timestamp_ms
 
 cdef int64_t headers_encoded_bytes(const HeaderInput* headers, int32_t count) noexcept nogil
+cdef Slab* slab_of_records(SlabPool* pool, const Bytes* records, bint from_reserve) noexcept nogil
 cdef bint batch_append_encoded(ProducerBatch* part, SlabPool* pool, const EncodedRecord* encoded) noexcept nogil
 cdef void cursor_begin(RecordCursor* cursor, ProducerBatch* batch) noexcept nogil
 cdef bint cursor_next(RecordCursor* cursor, EncodedRecord* record) noexcept nogil

@@ -102,6 +102,15 @@ cdef bint cursor_next(RecordCursor* cursor, EncodedRecord* record) noexcept nogi
 
 # --- splitting a batch that the broker finds too large -----------------------------------------------
 
+cdef Slab* slab_of_records(SlabPool* pool, const Bytes* records, bint from_reserve) noexcept nogil:
+    """Return a slab with records, compressed or not, behind room for the header of their batch; NULL without memory."""
+    cdef Slab* slab = slab_take(pool, RECORD_BATCH_HEADER_BYTES + records.used_bytes, 0, from_reserve)
+    if slab != NULL:
+        memcpy(slab.data + RECORD_BATCH_HEADER_BYTES, records.data, records.used_bytes)
+        slab.used_bytes = RECORD_BATCH_HEADER_BYTES + records.used_bytes
+    return slab
+
+
 cdef bint batch_restore_records(ProducerBatch* batch, SlabPool* pool, Decompressor* decompressor, int codec) noexcept nogil:
     """Bring back the records of a batch that kept only its compressed form."""
     cdef Bytes records
@@ -115,10 +124,8 @@ cdef bint batch_restore_records(ProducerBatch* batch, SlabPool* pool, Decompress
                         wire.used_bytes - RECORD_BATCH_HEADER_BYTES, batch.bytes, &records)
     slab = NULL
     if status == COMPRESSION_OK:
-        slab = slab_take(pool, batch.bytes, 0, True)
+        slab = slab_of_records(pool, &records, True)
     if slab != NULL:
-        memcpy(slab.data + RECORD_BATCH_HEADER_BYTES, records.data, records.used_bytes)
-        slab.used_bytes = RECORD_BATCH_HEADER_BYTES + records.used_bytes
         batch.slabs = batch.slab_tail = slab
     bytes_free(&records)
     return slab != NULL
@@ -329,11 +336,9 @@ cdef class RecordBatchBuilder:
         try:
             if compress_slabs(&compressor, self.codec, batch.slabs, RECORD_BATCH_HEADER_BYTES) != COMPRESSION_OK:
                 raise MemoryError
-            slab = slab_take(&self.pool, compressor.output.used_bytes + RECORD_BATCH_HEADER_BYTES, 0, False)
+            slab = slab_of_records(&self.pool, &compressor.output, False)
             if slab == NULL:
                 raise MemoryError
-            memcpy(slab.data + RECORD_BATCH_HEADER_BYTES, compressor.output.data, compressor.output.used_bytes)
-            slab.used_bytes = RECORD_BATCH_HEADER_BYTES + compressor.output.used_bytes
             batch.wire_slabs = slab
             batch.wire_bytes = slab.used_bytes
             batch_write_header(batch, <int16_t>self.codec)

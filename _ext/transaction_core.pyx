@@ -5,16 +5,13 @@
 # next: sequences has the gate; fastkafka/transactions talks with the coordinator
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free
-from posix.unistd cimport usleep
-from fastkafka._core.atomic cimport full_fence, load32, store32
+from fastkafka._core.accumulator cimport accumulator_await_appenders
+from fastkafka._core.atomic cimport load32, store32
 from fastkafka._core.partition_queue cimport PartitionQueue
 from fastkafka._core.sender cimport Sender
 from fastkafka._core.sequences cimport GATE_FAILED, GATE_OPEN, GATE_SHUT, TransactionGate, gate_move
 from fastkafka._core.submissions cimport Submission, submission_new
 from fastkafka._core.topics cimport PartitionTable, Topic
-
-cdef enum:
-    APPENDING_LOOK_US = 50
 
 
 # --- what the I/O thread calls ----------------------------------------------------------------------
@@ -90,10 +87,8 @@ cdef class TransactionCore(RelayCore):
     def refuse_records(self):
         """Take no more records; returns when nobody is in the middle of appending. Any thread."""
         store32(&self.state.takes_no_records, 1)
-        full_fence()
         with nogil:
-            while load32(&self.accumulator.appending):         # at most a run of records each
-                usleep(APPENDING_LOOK_US)
+            accumulator_await_appenders(&self.accumulator)
 
     def is_in_callback(self):
         """Say whether this thread is inside a callback of poll() or flush(), where flush() cannot wait."""

@@ -8,12 +8,12 @@
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from fastkafka._core.accumulator cimport (
-    APPEND_BAD_PARTITION, APPEND_FULL, APPEND_NO_MEMORY, APPEND_OK, APPEND_PACE, PACE_BYTES, accumulator_activate,
-    accumulator_notify, accumulator_queue,
+    APPEND_BAD_PARTITION, APPEND_FULL, APPEND_NO_MEMORY, APPEND_OK, APPEND_PACE, PACE_BYTES, accumulator_full,
+    accumulator_notify, accumulator_push_sealed, accumulator_queue,
 )
-from fastkafka._core.atomic cimport load64_relaxed, load_pointer, store32
+from fastkafka._core.atomic cimport load64_relaxed, load_pointer
 from fastkafka._core.batch_ledger cimport ledger_enter
-from fastkafka._core.buffer cimport Slab, bytes_free, bytes_reserve, slab_chain_take, slab_take
+from fastkafka._core.buffer cimport Slab, bytes_free, bytes_reserve, slab_chain_take
 from fastkafka._core.clock cimport monotonic_ns
 from fastkafka._core.compression cimport (
     CODEC_COUNT, CODEC_NONE, COMPRESSION_OK, LEVEL_DEFAULT, compress_slabs, compressor_free, decompressor_free,
@@ -24,14 +24,14 @@ from fastkafka._core.layout cimport (
     ATTRIBUTES_AT, COMPRESSION_MASK, CONTROL_BIT, RECORD_BATCH_HEADER_BYTES, RECORD_BYTES_MIN,
 )
 from fastkafka._core.lock cimport acquire_nogil, release
-from fastkafka._core.partition_queue cimport (
-    PartitionQueue, batch_free, batch_new, queue_push_sealed, queue_seal,
-)
+from fastkafka._core.partition_queue cimport PartitionQueue, batch_free, batch_new
 from fastkafka._core.record_batch_reader cimport (
     BATCH_CRC_MISMATCH, BATCH_DAMAGED, BATCH_NO_MEMORY, BATCH_OK, DECOMPRESSED_BYTES_MAX, RecordEntry,
     batch_decompress, batch_header_read, batch_status_text, records_read,
 )
-from fastkafka._core.record_batch_writer cimport EncodedRecord, RecordCursor, batch_append_encoded, cursor_next
+from fastkafka._core.record_batch_writer cimport (
+    EncodedRecord, RecordCursor, batch_append_encoded, cursor_next, slab_of_records,
+)
 from fastkafka._core.topic_policy cimport policy_of
 from fastkafka._core.topics cimport PartitionTable
 
@@ -242,17 +242,12 @@ cdef AppendStatus whole_append(Accumulator* accumulator, Append* append) noexcep
         free(batch)
         if only_reused:
             return APPEND_PACE
-        store32(&accumulator.pressure, 1)  # open batches leave at once: they are what holds the memory
-        accumulator_notify(accumulator)
-        return APPEND_FULL
+        return accumulator_full(accumulator)
     _describe(batch, whole, (<WholeAppend*>append).report_id)
     batch.keeps_records = accumulator.settings.reports_all or batch.report_id != 0
     acquire_nogil(&queue.lock)
     ledger_enter(&accumulator.ledger, batch, NULL)
-    if queue.open != NULL:
-        queue_seal(queue)
-    queue_push_sealed(queue, batch)
-    accumulator_activate(accumulator, queue)
+    accumulator_push_sealed(accumulator, queue, batch)
     release(&queue.lock)
     accumulator_notify(accumulator)
     return APPEND_OK
@@ -298,10 +293,8 @@ cdef bint whole_restore_records(ProducerBatch* batch, SlabPool* pool, Decompress
         status = _check_records(&header, records.data, records.used_bytes)
     slab = NULL
     if status == BATCH_OK:
-        slab = slab_take(pool, RECORD_BATCH_HEADER_BYTES + records.used_bytes, 0, True)
+        slab = slab_of_records(pool, &records, True)
     if slab != NULL:
-        memcpy(slab.data + RECORD_BATCH_HEADER_BYTES, records.data, records.used_bytes)
-        slab.used_bytes = RECORD_BATCH_HEADER_BYTES + records.used_bytes
         batch.slabs = batch.slab_tail = slab
     bytes_free(&wire)
     bytes_free(&records)

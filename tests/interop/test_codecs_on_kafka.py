@@ -13,6 +13,13 @@ import pytest
 from fastkafka import Consumer, Producer, TopicPartition
 from fastkafka._core.compression import CODECS
 from fastkafka._core.record_batch_reader import read_batches
+from tests.interop.foreign_readers import (
+    log_of,
+    read_by_aiokafka,
+    read_by_confluent,
+    read_by_kafka_python,
+    read_by_kcat,
+)
 from tools.kafka_cluster import KafkaCluster
 
 ForeignClient = Callable[[str], ModuleType]
@@ -38,9 +45,7 @@ def topic(kafka: KafkaCluster) -> str:
 
 def codecs_in_log(kafka: KafkaCluster, topic: str) -> set[int]:
     """Return the codecs of the batches that the broker has stored."""
-    assert kafka.directory is not None
-    (log,) = kafka.directory.rglob(f"{topic}-0/*.log")
-    return {batch["compression"] for batch in read_batches(log.read_bytes())}
+    return {batch["compression"] for batch in read_batches(log_of(kafka, topic))}
 
 
 def check_read_by_us(kafka: KafkaCluster, topic: str, codec: str) -> None:
@@ -64,10 +69,10 @@ def test_strangers_read_what_we_compress(
     check_read_by_us(kafka, topic, codec)
     assert kafka.console_consume(topic, len(VALUES)) == VALUES
     assert read_by_kcat(kcat, kafka, topic) == VALUES
-    assert read_by_confluent(foreign_client("confluent_kafka"), kafka, topic) == VALUES
-    assert read_by_aiokafka(foreign_client("aiokafka"), kafka, topic) == VALUES
+    assert read_by_confluent(foreign_client("confluent_kafka"), kafka, topic, len(VALUES)) == VALUES
+    assert read_by_aiokafka(foreign_client("aiokafka"), kafka, topic, len(VALUES)) == VALUES
     if codec in OF_KAFKA_PYTHON:
-        assert read_by_kafka_python(foreign_client("kafka"), kafka, topic) == VALUES
+        assert read_by_kafka_python(foreign_client("kafka"), kafka, topic, len(VALUES)) == VALUES
 
 
 @every_codec
@@ -115,45 +120,3 @@ def test_we_read_what_kafka_python_compresses(
     finally:
         producer.close()
     check_read_by_us(kafka, topic, codec)
-
-
-def read_by_kcat(kcat: str, kafka: KafkaCluster, topic: str) -> list[bytes]:
-    where = ["-b", kafka.bootstrap_servers, "-t", topic]
-    command = [kcat, "-C", *where, "-o", "beginning", "-e", "-q"]
-    ended = subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_S)
-    return ended.stdout.split(b"\n")[:-1]
-
-
-def read_by_confluent(client: ModuleType, kafka: KafkaCluster, topic: str) -> list[bytes]:
-    consumer = client.Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": "none"})
-    try:
-        consumer.assign([client.TopicPartition(topic, 0, client.OFFSET_BEGINNING)])
-        return [message.value() for message in consumer.consume(len(VALUES), TIMEOUT_S)]
-    finally:
-        consumer.close()
-
-
-def read_by_kafka_python(client: ModuleType, kafka: KafkaCluster, topic: str) -> list[bytes]:
-    consumer = client.KafkaConsumer(
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=None,
-        auto_offset_reset="earliest",
-        consumer_timeout_ms=TIMEOUT_S * 1000,
-    )
-    try:
-        consumer.assign([client.TopicPartition(topic, 0)])
-        return [message.value for _, message in zip(VALUES, consumer, strict=False)]
-    finally:
-        consumer.close()
-
-
-def read_by_aiokafka(client: ModuleType, kafka: KafkaCluster, topic: str) -> list[bytes]:
-    async def consume() -> list[bytes]:
-        consumer = client.AIOKafkaConsumer(
-            bootstrap_servers=kafka.bootstrap_servers, group_id=None, auto_offset_reset="earliest"
-        )
-        consumer.assign([client.TopicPartition(topic, 0)])
-        async with consumer:
-            return [(await consumer.getone()).value for _ in VALUES]
-
-    return asyncio.run(asyncio.wait_for(consume(), TIMEOUT_S))

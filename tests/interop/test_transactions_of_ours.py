@@ -150,6 +150,13 @@ def read_until(cluster: Cluster, topic: str, expected: list[bytes]) -> None:
         assert time.monotonic() < deadline, read(cluster, topic)
 
 
+def leave_open(producer: Any, topic: str, value: bytes) -> None:
+    """Begin a transaction with a record that has reached its partition."""
+    producer.begin_transaction()
+    producer.produce(topic, value, partition=0)
+    assert producer.flush(TIMEOUT_S) == 0
+
+
 def test_what_is_committed_is_read_and_what_is_aborted_is_not(
     cluster: Cluster, topic: str, make_producer: Callable[..., Producer]
 ) -> None:
@@ -192,9 +199,7 @@ def test_nothing_is_seen_before_the_commit(
     cluster: Cluster, topic: str, make_producer: Callable[..., Producer]
 ) -> None:
     producer = make_producer()
-    producer.begin_transaction()
-    producer.produce(topic, b"open", partition=0)
-    assert producer.flush(TIMEOUT_S) == 0
+    leave_open(producer, topic, b"open")
     assert read(cluster, topic) == []
     assert read(cluster, topic, "read_uncommitted") == [b"open"]
     producer.commit_transaction(TIMEOUT_S)
@@ -205,9 +210,7 @@ def test_a_second_producer_of_ours_fences_the_first(
     cluster: Cluster, topic: str, make_producer: Callable[..., Producer]
 ) -> None:
     first = make_producer()
-    first.begin_transaction()
-    first.produce(topic, b"zombie", partition=0)
-    assert first.flush(TIMEOUT_S) == 0
+    leave_open(first, topic, b"zombie")
     second = make_producer()
     second.begin_transaction()
     second.produce(topic, b"heir", partition=0)
@@ -222,9 +225,7 @@ def test_a_batch_of_a_fenced_producer_is_refused_by_its_partition(
     cluster: Cluster, topic: str, make_producer: Callable[..., Producer]
 ) -> None:
     first = make_producer()
-    first.begin_transaction()
-    first.produce(topic, b"before", partition=0)
-    assert first.flush(TIMEOUT_S) == 0
+    leave_open(first, topic, b"before")
     second = make_producer()
     second.begin_transaction()
     second.produce(topic, b"heir", partition=0)
@@ -245,16 +246,12 @@ def test_producers_of_ours_and_of_confluent_fence_each_other(
         "transactional.id": f"tx-{topic}",
     }
     ours = make_producer()
-    ours.begin_transaction()
-    ours.produce(topic, b"ours, fenced", partition=0)
-    assert ours.flush(TIMEOUT_S) == 0
+    leave_open(ours, topic, b"ours, fenced")
     theirs = confluent_kafka.Producer({**settings, **QUIET})
     theirs.init_transactions(TIMEOUT_S)
     with pytest.raises(FatalError):
         ours.commit_transaction(TIMEOUT_S)
-    theirs.begin_transaction()
-    theirs.produce(topic, b"theirs, fenced", partition=0)
-    assert theirs.flush(TIMEOUT_S) == 0
+    leave_open(theirs, topic, b"theirs, fenced")
     heir = make_producer()
     with pytest.raises(confluent_kafka.KafkaException) as caught:
         theirs.commit_transaction(TIMEOUT_S)
@@ -325,9 +322,7 @@ def test_a_transaction_that_took_too_long_was_aborted_by_its_coordinator(
     cluster: Cluster, topic: str, make_producer: Callable[..., Producer]
 ) -> None:
     producer = make_producer(transaction_timeout_ms=1000)
-    producer.begin_transaction()
-    producer.produce(topic, b"too late", partition=0)
-    assert producer.flush(TIMEOUT_S) == 0
+    leave_open(producer, topic, b"too late")
     # A record behind it can be read once the coordinator has written its marker.
     with Producer({"bootstrap.servers": cluster.bootstrap_servers}) as plain:
         plain.produce(topic, b"behind", partition=0)
@@ -344,9 +339,7 @@ def test_a_transaction_survives_the_restart_of_its_coordinator(
     cluster: Cluster, topic: str, make_producer: Callable[..., Producer]
 ) -> None:
     producer = make_producer()
-    producer.begin_transaction()
-    producer.produce(topic, b"before", partition=0)
-    assert producer.flush(TIMEOUT_S) == 0
+    leave_open(producer, topic, b"before")
     cluster.restart()
     producer.produce(topic, b"after", partition=0)
     producer.produce(topic, b"elsewhere", partition=1)
@@ -358,9 +351,7 @@ def test_an_abort_after_a_restart_aborts_what_was_written_before(
     cluster: Cluster, topic: str, make_producer: Callable[..., Producer]
 ) -> None:
     producer = make_producer()
-    producer.begin_transaction()
-    producer.produce(topic, b"before", partition=0)
-    assert producer.flush(TIMEOUT_S) == 0
+    leave_open(producer, topic, b"before")
     cluster.restart()
     producer.produce(topic, b"purged or written", partition=0)
     producer.abort_transaction(TIMEOUT_S)

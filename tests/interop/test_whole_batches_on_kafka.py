@@ -11,6 +11,7 @@ import pytest
 from fastkafka import Producer, RecordBatch
 from fastkafka._core.compression import CODECS
 from fastkafka._core.record_batch_reader import read_batches
+from tests.interop.foreign_readers import log_of, read_by_confluent, read_by_kafka_python
 from tests.reference.codecs import COMPRESS
 from tests.reference.record_batches import TRANSACTIONAL, batch, record
 from tools.kafka_cluster import KafkaCluster
@@ -32,13 +33,6 @@ def new_topic(kafka: KafkaCluster) -> str:
     return name
 
 
-def log_of(kafka: KafkaCluster, topic: str) -> bytes:
-    """Return the bytes of a topic's log, as the broker has them."""
-    assert kafka.directory is not None
-    (log,) = kafka.directory.rglob(f"{topic}-0/*.log")
-    return log.read_bytes()
-
-
 def each_batch(data: bytes) -> Iterator[bytes]:
     at = 0
     while at < len(data):
@@ -57,29 +51,6 @@ def pass_on(kafka: KafkaCluster, topic: str, batches: list[RecordBatch]) -> None
     assert sum(one.records_count for one in ranges) == count
 
 
-def read_by_confluent(client: ModuleType, kafka: KafkaCluster, topic: str) -> list[bytes]:
-    conf = {"bootstrap.servers": kafka.bootstrap_servers, "group.id": "g", "check.crcs": True}
-    consumer = client.Consumer(conf)
-    try:
-        consumer.assign([client.TopicPartition(topic, 0, 0)])
-        return [one.value() for one in consumer.consume(len(VALUES), TIMEOUT_S)]
-    finally:
-        consumer.close()
-
-
-def read_by_kafka_python(client: ModuleType, kafka: KafkaCluster, topic: str) -> list[bytes]:
-    consumer = client.KafkaConsumer(
-        bootstrap_servers=kafka.bootstrap_servers,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    try:
-        consumer.assign([client.TopicPartition(topic, 0)])
-        return [next(consumer).value for _ in VALUES]
-    finally:
-        consumer.close()
-
-
 @every_codec
 def test_what_java_wrote_is_read_by_strangers_from_the_mirror(
     kafka: KafkaCluster, foreign_client: ForeignClient, codec: str
@@ -91,9 +62,11 @@ def test_what_java_wrote_is_read_by_strangers_from_the_mirror(
     assert [raw[61:] for raw in each_batch(log_of(kafka, mirror))] == [raw[61:] for raw in written]
     assert {one["compression"] for one in read_batches(log_of(kafka, mirror))} == {CODECS[codec]}
     assert kafka.console_consume(mirror, len(VALUES)) == VALUES
-    assert read_by_confluent(foreign_client("confluent_kafka"), kafka, mirror) == VALUES
+    assert (
+        read_by_confluent(foreign_client("confluent_kafka"), kafka, mirror, len(VALUES)) == VALUES
+    )
     if codec in ("none", "gzip", "lz4"):  # what kafka-python brings along
-        assert read_by_kafka_python(foreign_client("kafka"), kafka, mirror) == VALUES
+        assert read_by_kafka_python(foreign_client("kafka"), kafka, mirror, len(VALUES)) == VALUES
 
 
 @every_codec

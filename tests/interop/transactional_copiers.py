@@ -24,7 +24,33 @@ class Copier(Protocol):
         """End the clients."""
 
 
-class ConfluentCopier:
+class _OfOneApi:
+    """What the two clients with confluent_kafka's API do alike."""
+
+    _client: ModuleType
+    _producer: Any
+    _source: str
+    _sink: str
+
+    def _write(
+        self, messages: list[Any], group: object, offset: int, marked: bytes, abort: bool
+    ) -> None:
+        """Write what was read, and commit it with the offset behind it, or abort both."""
+        self._producer.begin_transaction()
+        for message in messages:
+            self._producer.produce(self._sink, marked + message.value(), partition=0)
+        self._producer.send_offsets_to_transaction(
+            [self._client.TopicPartition(self._source, 0, offset + CHUNK)],
+            group,
+            TIMEOUT_S,
+        )
+        if abort:
+            self._producer.abort_transaction(TIMEOUT_S)
+        else:
+            self._producer.commit_transaction(TIMEOUT_S)
+
+
+class ConfluentCopier(_OfOneApi):
     """confluent-kafka."""
 
     def __init__(
@@ -45,24 +71,13 @@ class ConfluentCopier:
         messages: list[Any] = []
         while len(messages) < CHUNK:
             messages += self._consumer.consume(CHUNK - len(messages), TIMEOUT_S)
-        self._producer.begin_transaction()
-        for message in messages:
-            self._producer.produce(self._sink, marked + message.value(), partition=0)
-        self._producer.send_offsets_to_transaction(
-            [self._client.TopicPartition(self._source, 0, offset + CHUNK)],
-            self._consumer.consumer_group_metadata(),
-            TIMEOUT_S,
-        )
-        if abort:
-            self._producer.abort_transaction(TIMEOUT_S)
-        else:
-            self._producer.commit_transaction(TIMEOUT_S)
+        self._write(messages, self._consumer.consumer_group_metadata(), offset, marked, abort)
 
     def close(self) -> None:
         self._consumer.close()
 
 
-class OurCopier:
+class OurCopier(_OfOneApi):
     """fastkafka; its consumer joins no group yet, so the offsets are committed for the group."""
 
     def __init__(
@@ -77,18 +92,8 @@ class OurCopier:
     def copy(self, offset: int, marked: bytes, abort: bool) -> None:
         self._consumer.assign([self._client.TopicPartition(self._source, 0, offset)])
         messages = self._consumer.consume(CHUNK, TIMEOUT_S)
-        self._producer.begin_transaction()
-        for message in messages:
-            self._producer.produce(self._sink, marked + message.value(), partition=0)
-        self._producer.send_offsets_to_transaction(
-            [self._client.TopicPartition(self._source, 0, offset + CHUNK)],
-            self._client.ConsumerGroupMetadata(self._group),
-            TIMEOUT_S,
-        )
-        if abort:
-            self._producer.abort_transaction(TIMEOUT_S)
-        else:
-            self._producer.commit_transaction(TIMEOUT_S)
+        group = self._client.ConsumerGroupMetadata(self._group)
+        self._write(messages, group, offset, marked, abort)
 
     def close(self) -> None:
         self._consumer.close()
