@@ -25,7 +25,7 @@ cdef struct ClientState:
     int64_t submission_id                 # atomic
     int32_t is_forked                     # this process is a child of the one that made the client
     int32_t is_stopped
-    int32_t takes_no_records              # atomic; a transactional producer outside of a transaction
+    int32_t takes_no_records              # atomic; why a transactional producer takes none now, see sequences
 
 cdef class ClientCore:
     cdef ClientState* state

@@ -32,4 +32,5 @@ cdef class ReportingCore(ClientCore):
                      int32_t partition, object error, double latency, object call) except -1
     cdef int _outstanding(self) noexcept
     cdef bint _is_in_callback(self) noexcept
+    cdef bint _is_flushed(self, int64_t flush_id) noexcept
     cdef bint _has_room(self) noexcept

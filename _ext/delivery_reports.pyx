@@ -170,7 +170,7 @@ cdef class ReportingCore(ClientCore):
         """Let everything leave now and wait for the outcomes of what was produced before the call.
 
         Args:    timeout: seconds; negative or None waits for ever (delivery.timeout.ms bounds it)
-        Returns: len(self): 0 when all is done
+        Returns: len(self): 0 when all is done, never 0 when the time was over before that
         Raises:  what a callback raised
         Thread:  any; inside a callback it returns at once
         """
@@ -184,13 +184,15 @@ cdef class ReportingCore(ClientCore):
         while True:
             seen = signal_read(&self.accumulator.progress)
             self._serve()
-            if ledger_is_flushed(&self.accumulator.ledger, flush_id) and not self.is_serving \
-                    and self.serving_batch == NULL and load32(&self.accumulator.ledger.finished_count) == 0:
+            if self._is_flushed(flush_id):
                 return self._outstanding()
-            if not wait_for(&self.accumulator.progress, seen, deadline_ns):
-                return self._outstanding()
-            if self.state.is_stopped:
-                return self._outstanding()
+            if not wait_for(&self.accumulator.progress, seen, deadline_ns) or self.state.is_stopped:
+                # A bulk call may have appended records that it has not counted yet.
+                return max(self._outstanding(), not self._is_flushed(flush_id))
+
+    cdef bint _is_flushed(self, int64_t flush_id) noexcept:
+        return ledger_is_flushed(&self.accumulator.ledger, flush_id) and not self.is_serving \
+            and self.serving_batch == NULL and load32(&self.accumulator.ledger.finished_count) == 0
 
     def delivery_ranges(self):
         """Return what became of the batches that got their outcome since the last call, without an object per record.

@@ -21,7 +21,7 @@ from fastkafka._core.produce_request cimport (
 )
 from fastkafka._core.record_batch_writer cimport batch_write_header
 from fastkafka._core.sender cimport BATCHES_PER_REQUEST_MAX, IN_FLIGHT_IDEMPOTENT_MAX
-from fastkafka._core.sequences cimport GATE_NONE, gate_admits, sequences_assign, sequences_ready
+from fastkafka._core.sequences cimport GATE_NONE, gate_admits, gate_ask, sequences_assign, sequences_ready
 from fastkafka._core.topic_policy cimport TopicPolicy, policies_share_requests, policy_of
 from fastkafka._core.topics cimport Topic
 
@@ -160,6 +160,8 @@ cdef int32_t gathering_take(Sender* sender, BrokerSender* to, Connection* connec
             break
         if count and not _fits(sender, batches[0], queue):
             gathering_add_ready(to, queue)
+        elif not gate_admits(&sender.identity, queue):
+            gate_ask(&sender.identity, queue)
         elif gathering_obstacle(sender, queue, connection.id) == OBSTACLE_NONE:
             batch = _take_batch(sender, to, queue, now_ns)
             if batch != NULL:

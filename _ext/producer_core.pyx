@@ -42,7 +42,7 @@ from fastkafka._core.record_source cimport source_bytes, source_headers
 from fastkafka._core.sender cimport (
     CLIENT_ID_BYTES_MAX, sender_destroy, sender_fail_all, sender_purge, sender_tick, sender_topic_replaced,
 )
-from fastkafka._core.sequences cimport GATE_SHUT
+from fastkafka._core.sequences cimport BETWEEN_TRANSACTIONS, GATE_SHUT, TRANSACTION_ENDS
 from fastkafka._core.submissions cimport Submission, submission_new
 from fastkafka._core.topic_policy cimport TopicPolicy
 from fastkafka._core.topics cimport Partition, PartitionTable, Topic
@@ -218,7 +218,7 @@ cdef class ProducerCore(ReportingCore):
             self.sender.settings.transactional_id = self.transactional_id
             self.sender.settings.transactional_id_bytes = <int32_t>len(self.transactional_id)
             self.sender.identity.gate = GATE_SHUT
-            self.state.takes_no_records = 1
+            self.state.takes_no_records = BETWEEN_TRANSACTIONS
 
     cdef int _fill_policy(self, TopicPolicy* policy, settings) except -1:
         policy.partitioner.kind = <PartitionerKind>KINDS[settings["partitioner"]]
@@ -487,9 +487,13 @@ cdef class ProducerCore(ReportingCore):
 
     cdef object _no_transaction(self, str topic):
         cdef int32_t code = load32(&self.sender.identity.failure_code)
-        if code == 0:
+        if load32(&self.state.takes_no_records) != TRANSACTION_ENDS:
             return StateError(KafkaError(
                 KafkaError._STATE, f"topic {topic}: no transaction takes records now: begin_transaction() first"))
+        if code == 0:
+            return StateError(KafkaError(
+                KafkaError._STATE, f"topic {topic}: the transaction takes no more records, since its commit or abort "
+                "has begun: repeat that call, or abort_transaction()"))
         return StateError(KafkaError(
             KafkaError._STATE, f"topic {topic}: the transaction has failed ({KafkaError(code).str()}): "
             "abort_transaction() first", txn_requires_abort=True))

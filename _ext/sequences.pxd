@@ -19,6 +19,11 @@ cdef enum TransactionGate:
     GATE_OPEN = 2                          # a partition's batches leave once it was added to the transaction
     GATE_FAILED = 3                        # it can only be aborted: what waits ends, nothing leaves
 
+cdef enum:                                 # of takes_no_records, whose readers may look for zero only
+    TAKES_RECORDS = 0
+    BETWEEN_TRANSACTIONS = 1
+    TRANSACTION_ENDS = 2                   # or has failed
+
 cdef struct ProducerIdentity:
     bint is_idempotent
     bint is_asked                          # the control thread has been told
@@ -29,7 +34,7 @@ cdef struct ProducerIdentity:
     TransactionGate gate
     int64_t transaction_number             # of the last transaction that began
     int64_t gate_ticket                    # of a move that the control thread has not been told of; 0: none
-    int32_t* takes_no_records              # atomic, the client's; 1: produce() raises
+    int32_t* takes_no_records              # atomic, the client's; not 0: produce() raises
     int32_t is_unresolved                  # atomic; a sequence may never be written: only a new epoch helps (KIP-360)
     int32_t failure_code                   # atomic, written after the next two; 0: the transaction has not failed
     Topic* failed_topic                    # NULL: the failure is of no batch
@@ -39,6 +44,7 @@ cdef void gate_move(ProducerIdentity* identity, TransactionGate gate, int64_t tr
                     int64_t ticket) noexcept nogil
 cdef void gate_moved(ProducerIdentity* identity) noexcept nogil
 cdef bint gate_admits(ProducerIdentity* identity, PartitionQueue* queue) noexcept nogil
+cdef void gate_ask(ProducerIdentity* identity, PartitionQueue* queue) noexcept nogil
 cdef void gate_fail(ProducerIdentity* identity, ProducerBatch* batch) noexcept nogil
 cdef bint sequences_ready(ProducerIdentity* identity, PartitionQueue* queue) noexcept nogil
 cdef void sequences_assign(ProducerIdentity* identity, PartitionQueue* queue, ProducerBatch* batch) noexcept nogil

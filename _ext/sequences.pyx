@@ -25,9 +25,9 @@ cdef void gate_move(ProducerIdentity* identity, TransactionGate gate, int64_t tr
         identity.transaction_number = transaction_number
         identity.failed_topic = NULL
         store32(&identity.failure_code, 0)
-        store32(identity.takes_no_records, 0)
+        store32(identity.takes_no_records, TAKES_RECORDS)
     else:
-        store32(identity.takes_no_records, 1)
+        store32(identity.takes_no_records, BETWEEN_TRANSACTIONS if gate == GATE_SHUT else TRANSACTION_ENDS)
         if failure_code != 0 and identity.failure_code == 0:
             store32(&identity.failure_code, failure_code)
 
@@ -43,31 +43,31 @@ cdef void gate_moved(ProducerIdentity* identity) noexcept nogil:
 cdef bint gate_admits(ProducerIdentity* identity, PartitionQueue* queue) noexcept nogil:
     """Say whether batches of this partition may leave in the transaction of now.
 
-    One that is not part of it yet is asked for, once: the broker would refuse its batches, or hold a
-    transaction that nobody ends (KIP-890).
+    The broker would refuse those of one that is not part of it, or hold a transaction that nobody
+    ends (KIP-890).
     """
+    return identity.gate == GATE_NONE \
+        or identity.gate == GATE_OPEN and queue.added_to_transaction == identity.transaction_number
+
+
+cdef void gate_ask(ProducerIdentity* identity, PartitionQueue* queue) noexcept nogil:
+    """Ask, once, for a partition with a batch that is due to become part of the transaction."""
     cdef Completion* completion
-    if identity.gate == GATE_NONE:
-        return True
-    if identity.gate != GATE_OPEN:
-        return False
-    if queue.added_to_transaction == identity.transaction_number:
-        return True
-    if queue.asked_of_transaction != identity.transaction_number:
-        completion = completion_new(COMPLETION_PARTITION_WANTED, identity.transaction_number,
-                                    queue.partition.topic.name, <size_t>queue.partition.topic.name_bytes)
-        if completion != NULL:
-            completion.partition = queue.partition.index
-            completion_push(identity.completions, completion)
-            queue.asked_of_transaction = identity.transaction_number
-    return False
+    if identity.gate != GATE_OPEN or queue.asked_of_transaction == identity.transaction_number:
+        return
+    completion = completion_new(COMPLETION_PARTITION_WANTED, identity.transaction_number,
+                                queue.partition.topic.name, <size_t>queue.partition.topic.name_bytes)
+    if completion != NULL:
+        completion.partition = queue.partition.index
+        completion_push(identity.completions, completion)
+        queue.asked_of_transaction = identity.transaction_number
 
 
 cdef void _fail(ProducerIdentity* identity, Topic* topic, int32_t partition, int32_t error_code) noexcept nogil:
     identity.gate = GATE_FAILED
     identity.failed_topic = topic
     identity.failed_partition = partition
-    store32(identity.takes_no_records, 1)
+    store32(identity.takes_no_records, TRANSACTION_ENDS)
     store32(&identity.failure_code, error_code)    # last: who sees it sees the rest
 
 
@@ -140,12 +140,15 @@ cdef void sequences_restart(ProducerIdentity* identity, PartitionQueue* queue) n
 
     The caller has taken out every batch that may have been written (rule 6); those left get new
     sequences. Other partitions take the epoch over when they are quiet themselves. The epoch of a
-    transactional id is its coordinator's to raise, once the transaction was aborted (rule 15).
+    transactional id is its coordinator's to raise, once the transaction was aborted (rule 15); a
+    partition that is not part of the transaction has a gap only because its topic was made anew,
+    and the new one has nothing of ours.
     """
     queue_requeue(queue)
     queue.has_gap = False
     queue.restart_wanted = False
-    if identity.gate == GATE_OPEN or identity.gate == GATE_FAILED:
+    if identity.gate == GATE_FAILED or identity.gate == GATE_OPEN \
+            and queue.added_to_transaction == identity.transaction_number:
         store32(&identity.is_unresolved, 1)
         if identity.gate == GATE_OPEN:
             _fail(identity, queue.partition.topic, queue.partition.index, ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER)

@@ -9,7 +9,9 @@ from fastkafka._core.accumulator cimport accumulator_await_appenders
 from fastkafka._core.atomic cimport load32, store32
 from fastkafka._core.partition_queue cimport PartitionQueue
 from fastkafka._core.sender cimport Sender
-from fastkafka._core.sequences cimport GATE_FAILED, GATE_OPEN, GATE_SHUT, TransactionGate, gate_move
+from fastkafka._core.sequences cimport (
+    GATE_FAILED, GATE_OPEN, GATE_SHUT, TRANSACTION_ENDS, TransactionGate, gate_move,
+)
 from fastkafka._core.submissions cimport Submission, submission_new
 from fastkafka._core.topics cimport PartitionTable, Topic
 
@@ -85,8 +87,8 @@ cdef class TransactionCore(RelayCore):
             self.submit_to_loop(&whole.submission)
 
     def refuse_records(self):
-        """Take no more records; returns when nobody is in the middle of appending. Any thread."""
-        store32(&self.state.takes_no_records, 1)
+        """Take no more records; returns when nobody is in the middle of appending: a moment. Control thread."""
+        store32(&self.state.takes_no_records, TRANSACTION_ENDS)
         with nogil:
             accumulator_await_appenders(&self.accumulator)
 

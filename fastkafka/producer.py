@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # A program that tries again at once shall not ask the I/O thread each time.
 _FULL_WORDS_S = 0.1
+_CLOSING_ABORT_S = 10.0
 
 
 class Producer(Client, TransactionCore):
@@ -124,7 +125,7 @@ class Producer(Client, TransactionCore):
         Thread:  any; once, before the first transaction. Ctrl-C ends the waiting, not the call
         """
         transactions = self._transactional()
-        self._control.call(transactions.init(timeout))
+        self._control.call(transactions.init(timeout)).take()
 
     def begin_transaction(self) -> None:
         """Begin a transaction: records produced from now on are part of it.
@@ -132,7 +133,7 @@ class Producer(Client, TransactionCore):
         Raises:  KafkaException as init_transactions() does; never waits for a broker
         """
         transactions = self._transactional()
-        self._control.call(transactions.begin())
+        self._control.call(transactions.begin()).take()
 
     def send_offsets_to_transaction(
         self,
@@ -153,7 +154,7 @@ class Producer(Client, TransactionCore):
 
         transactions = self._transactional()
         offsets, group = as_offsets(positions), as_group_metadata(group_metadata)
-        self._control.call(transactions.send_offsets(offsets, group, timeout))
+        self._control.call(transactions.send_offsets(offsets, group, timeout)).take()
 
     def commit_transaction(self, timeout: float | None = -1) -> None:
         """Flush, then commit the transaction: its records can be read with read_committed.
@@ -166,20 +167,21 @@ class Producer(Client, TransactionCore):
         Thread:  any; the others must not produce meanwhile: produce() raises _STATE
         """
         transactions = self._transactional()
+        if self.is_in_callback():
+            text = "commit_transaction() cannot flush inside a callback of poll() or flush()"
+            raise StateError(KafkaError(KafkaError._STATE, text))
         began = time.monotonic()
-        if self._control.call(transactions.check_commit()):
-            self.refuse_records()
+        flushing = self._control.call(transactions.prepare_commit())
+        if flushing.is_wanted:
             left = self.flush(timeout)
-            if left and self.is_in_callback():
-                text = "commit_transaction() cannot flush inside a callback of poll() or flush()"
-                raise StateError(KafkaError(KafkaError._STATE, text))
             if left:
                 self.raise_if_closed()
                 waits_for = f"{left} records or reports: {self.health()}"
                 raise transactions.time_out("commit_transaction", timeout, waits_for)
         if timeout is not None and timeout >= 0:
             timeout = max(0.0, timeout - (time.monotonic() - began))
-        self._control.call(transactions.commit(timeout))
+        commit = transactions.commit(flushing.transaction_number, timeout)
+        self._control.call(commit).take()
 
     def abort_transaction(self, timeout: float | None = -1) -> None:
         """Abort the transaction; what was not sent ends with _PURGE_QUEUE.
@@ -188,8 +190,7 @@ class Producer(Client, TransactionCore):
         Raises:  KafkaException: retriable() or fatal(); what a callback raised, after the end
         """
         transactions = self._transactional()
-        self.refuse_records()
-        self._control.call(transactions.abort(timeout))
+        self._control.call(transactions.abort(timeout)).take()
         self.flush(0)
 
     @contextmanager
@@ -225,10 +226,19 @@ class Producer(Client, TransactionCore):
         """Flush, serve the last reports and end the threads. Repeatable.
 
         Records that have no outcome after `timeout` seconds end NOT_WRITTEN, or UNKNOWN when they
-        may have been sent, and their callbacks are called.
+        may have been sent, and their callbacks are called. A transaction that is open is aborted,
+        as Java's producer does; where that takes over 10 s it is left to its coordinator, which
+        aborts it after transaction.timeout.ms.
         """
         if self._is_closed:
             return True
+        if self._transactions is not None and self._transactions.is_open():
+            began = time.monotonic()
+            with suppress(KafkaException):  # the coordinator has a limit of its own
+                limit = _CLOSING_ABORT_S if timeout is None or timeout < 0 else timeout
+                self.abort_transaction(min(limit, _CLOSING_ABORT_S))
+            if timeout is not None and timeout >= 0:
+                timeout = max(0.0, timeout - (time.monotonic() - began))
         self.flush(timeout)
         self._is_closed = True
         self._control.stop()

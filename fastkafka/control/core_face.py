@@ -89,6 +89,9 @@ class TransactionFace(ProducerFace, Protocol):
     def transaction_failure(self) -> tuple[int, str | None, int] | None:
         """Return the error code, topic and partition of a batch that was not delivered."""
 
+    def refuse_records(self) -> None:
+        """Take no more records of the transaction, and wait until nobody is appending."""
+
     def has_unresolved_sequences(self) -> bool:
         """Tell whether the epoch must be raised before the next transaction."""
 

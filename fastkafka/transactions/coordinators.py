@@ -80,6 +80,7 @@ class Coordinators:
         self._backoff_ms = (config["retry.backoff.ms"], config["retry.backoff.max.ms"])
         self._nodes: dict[Key, int] = {}
         self.last_error: str | None = None
+        self.is_answer_missing = False  # something was asked that may still arrive
 
     async def ask(
         self, key: Key, question: Question, is_wanted: Callable[[], bool] = lambda: True
@@ -136,13 +137,20 @@ class Coordinators:
         node_id = self._nodes.get(key)
         if node_id is None:
             node_id = self._nodes[key] = await self._find(key)
-        return await self._conversations.request(
-            node_id,
-            question.api_name,
-            question.body,
-            role=ROLE_COORDINATOR,
-            max_version=question.max_version,
-        )
+        try:
+            return await self._conversations.request(
+                node_id,
+                question.api_name,
+                question.body,
+                role=ROLE_COORDINATOR,
+                max_version=question.max_version,
+            )
+        except UnsupportedVersion:
+            raise
+        except KafkaException:
+            # What was lost may still be done: nothing orders it against another connection.
+            self.is_answer_missing = True
+            raise
 
     async def _find(self, key: Key) -> int:
         """Ask any broker who the coordinator is.

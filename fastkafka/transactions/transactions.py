@@ -6,7 +6,8 @@ Thread: the control thread only
 Next:   coordinators.py asks, `_ext/sequences.pyx` has the gate
 
 A call runs on when its time is over: the same call made again waits on, and gets its outcome. What
-is lost with a connection is asked again, so EndTxn goes out until its answer is known.
+is lost with a connection is asked again, so EndTxn goes out until its answer is known. What was
+lost may still arrive, so the epoch is raised before the next transaction can be hurt by it.
 Source: KIP-98, KIP-360, KIP-447; docs/decisions/0018 (which versions, and why)
 """
 
@@ -47,12 +48,33 @@ _PLACE = "transactions"
 _State = TransactionState
 
 
-class _Running(NamedTuple):
-    """A call that has begun, and whose outcome its caller has not heard."""
+class Call:
+    """A call that has begun; when it has ended, its caller takes what became of it.
 
-    call: str
-    arguments: object
-    task: asyncio.Task[None]
+    Ctrl-C may come between the end and the caller: what nobody took, the same call gets again.
+    """
+
+    def __init__(self, name: str, arguments: object, task: asyncio.Task[None]) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.task = task
+        self.is_taken = False
+
+    def is_over_for(self, name: str) -> bool:
+        """Tell whether the next call of this name is another one."""
+        return self.task.done() and (self.is_taken or self.name != name)
+
+    def take(self) -> None:
+        """Raise what the call raised. Application thread."""
+        self.is_taken = True
+        self.task.result()
+
+
+class Flushing(NamedTuple):
+    """A commit that may begin, or has begun."""
+
+    transaction_number: int
+    is_wanted: bool  # no commit is under way that has flushed already
 
 
 class Transactions:
@@ -68,7 +90,7 @@ class Transactions:
         self._timeout_ms: int = settings["transaction.timeout.ms"]
         self._producer: tuple[int, int] = _NO_PRODUCER
         self._number = 0
-        self._running: _Running | None = None
+        self._running: Call | None = None
         self._giving_way: asyncio.Task[None] | None = None
         self._adding: asyncio.Task[None] | None = None
         self._wanted: dict[str, set[int]] = {}
@@ -81,43 +103,52 @@ class Transactions:
 
     # the calls
 
-    async def init(self, timeout_s: float | None) -> None:
+    async def init(self, timeout_s: float | None) -> Call:
         """Get the producer id; whoever had the transactional id before is fenced."""
-        await self._call("init_transactions", None, self._init, timeout_s)
+        return await self._call("init_transactions", None, self._init, timeout_s)
 
-    async def begin(self) -> None:
+    async def begin(self) -> Call:
         """Begin a transaction; the coordinator hears of it with the first partition."""
-        await self._call("begin_transaction", None, self._begin, None)
+        return await self._call("begin_transaction", None, self._begin, None)
 
     async def send_offsets(
         self,
         offsets: list[OffsetToCommit],
         group: ConsumerGroupMetadata,
         timeout_s: float | None,
-    ) -> None:
+    ) -> Call:
         """Make offsets of a group part of the transaction."""
-        await self._call(
+        return await self._call(
             "send_offsets_to_transaction",
             (offsets, group),
             lambda: self._send_offsets(offsets, group),
             timeout_s,
         )
 
-    async def check_commit(self) -> bool:
-        """Return whether records may still have to be flushed before commit(); raise as it does."""
-        if self._running is not None and self._running.call == "commit_transaction":
-            return False
+    async def prepare_commit(self) -> Flushing:
+        """Take no more records, return whether to flush before commit(); raise as that does."""
+        running = self._running
+        if running is not None and running.name == "commit_transaction" and not running.is_taken:
+            return Flushing(self._number, is_wanted=False)
         self._look_for_failure()
         self._require("commit_transaction")
-        return self.machine.state is _State.IN_TRANSACTION
+        self._face().refuse_records()
+        return Flushing(self._number, is_wanted=True)
 
-    async def commit(self, timeout_s: float | None) -> None:
-        """Commit; every record has its outcome by now."""
-        await self._call("commit_transaction", None, self._commit, timeout_s)
+    async def commit(self, transaction_number: int, timeout_s: float | None) -> Call:
+        """Commit the transaction that was flushed; every record of it has its outcome by now."""
+        if transaction_number != self._number:
+            text = "commit_transaction(): another thread has ended this transaction and begun one"
+            raise exception_for(KafkaError(KafkaError._STATE, text))
+        return await self._call("commit_transaction", None, self._commit, timeout_s)
 
-    async def abort(self, timeout_s: float | None) -> None:
+    async def abort(self, timeout_s: float | None) -> Call:
         """Abort; what waits is not sent any more, what is on its way is waited for."""
-        await self._call("abort_transaction", None, self._abort, timeout_s)
+        return await self._call("abort_transaction", None, self._abort, timeout_s)
+
+    def is_open(self) -> bool:
+        """Tell whether there is a transaction that only an abort would end. Any thread."""
+        return self.machine.state in (_State.IN_TRANSACTION, _State.ABORTABLE_ERROR)
 
     def time_out(self, call: str, timeout_s: float | None, waits_for: str) -> KafkaException:
         """Return the exception of a call whose time is over; the same call goes on with it."""
@@ -133,34 +164,32 @@ class Transactions:
         arguments: object,
         begin: Callable[[], Coroutine[Any, Any, None]],
         timeout_s: float | None,
-    ) -> None:
-        """Begin a call, or wait on for one that was begun; raise what it raises."""
+    ) -> Call:
+        """Begin a call, or wait on for one that was begun; return it when it has ended."""
         self._look_for_failure()
         running = self._running
-        if running is not None and running.task.done() and running.call != call:
-            running = self._running = None  # nobody came back for its outcome: the state tells it
-        if running is None or (running.call, running.arguments) != (call, arguments):
+        if running is not None and running.is_over_for(call):
+            running = None  # nobody comes back for its outcome: the state tells it
+        if running is None or (running.name, running.arguments) != (call, arguments):
             self._require(call)
             self._giving_way = None if running is None else running.task
             task = asyncio.get_running_loop().create_task(begin())
             # An outcome that nobody comes back for is told by the state, and needs no log line.
             task.add_done_callback(lambda task: task.cancelled() or task.exception())
-            running = self._running = _Running(call, arguments, task)
+            running = self._running = Call(call, arguments, task)
         limited = timeout_s is not None and timeout_s >= 0
         await asyncio.wait({running.task}, timeout=timeout_s if limited else None)
         if not running.task.done():
             waits_for = self._coordinators.last_error or "the coordinator has not answered yet"
             raise self.time_out(call, timeout_s, waits_for)
-        if self._running is running:
-            self._running = None
-        running.task.result()
+        return running
 
     def _require(self, call: str) -> None:
         running = self._running
         # Offsets of a topic that is not there would be sent again for ever: an abort ends that.
         gives_way = ("send_offsets_to_transaction", "abort_transaction")
-        if running is not None and not running.task.done() and (running.call, call) != gives_way:
-            raise conflict(call, f"in {running.call}()")
+        if running is not None and not running.task.done() and (running.name, call) != gives_way:
+            raise conflict(call, f"in {running.name}()")
         self.machine.require(call)
 
     def _look_for_failure(self) -> None:
@@ -201,8 +230,11 @@ class Transactions:
         await self._get_producer_id()
         self.machine.move(_State.READY)
 
-    async def _get_producer_id(self) -> None:
-        """Ask for a producer id, or, for the one that we have, for the next epoch (KIP-360)."""
+    async def _get_producer_id(self, *, is_needed: bool = True) -> None:
+        """Ask for a producer id, or, for the one that we have, for the next epoch (KIP-360).
+
+        Args: is_needed: False: go on without it where brokers cannot raise an epoch
+        """
         had_id, had_epoch = self._producer
 
         def body(version: int) -> dict[str, Any]:
@@ -220,7 +252,10 @@ class Transactions:
         try:
             answer = await self._coordinators.ask(self._key, question)
         except Refused as refused:
+            if refused.code == KafkaError._UNSUPPORTED_FEATURE and not is_needed:
+                return
             raise self._end(refused.code, refused.text) from None
+        self._coordinators.is_answer_missing = False
         self._producer = (answer.body["producer_id"], answer.body["producer_epoch"])
         self._face().set_producer_id(*self._producer)
         self._log.debug("eos", _PLACE, f"{self._id}: producer id and epoch {self._producer}")
@@ -336,14 +371,21 @@ class Transactions:
     # commit_transaction, abort_transaction
 
     async def _commit(self) -> None:
+        self.machine.require("commit_transaction")
         self.machine.move(_State.COMMITTING)
         if self._may_have_begun:
             await self._end_transaction(committed=True)
+            try:
+                await self._outlive_lost_requests()
+            except KafkaException:
+                return  # it is committed; that the producer has ended, the next call tells
         await self._move_gate("shut")
         self.machine.move(_State.READY)
 
     async def _abort(self) -> None:
+        self.machine.require("abort_transaction")
         self.machine.move(_State.ABORTING)
+        self._face().refuse_records()  # what is appended after the gate has moved would stay
         await self._move_gate("failed")
         # They see the state and end; what they have asked for is answered, or not, by then.
         others = [task for task in (self._adding, self._giving_way) if task is not None]
@@ -352,10 +394,18 @@ class Transactions:
         is_known = True
         if self._may_have_begun:
             is_known = await self._end_transaction(committed=False)
-        if not is_known or self._face().has_unresolved_sequences():
-            await self._get_producer_id()
+        await self._outlive_lost_requests(is_known=is_known)
         await self._move_gate("shut")
         self.machine.move(_State.READY)
+
+    async def _outlive_lost_requests(self, *, is_known: bool = True) -> None:
+        """Raise the epoch when what was sent in this transaction may still arrive.
+
+        A late batch, offset commit or EndTxn would be taken for one of the next transaction.
+        """
+        is_needed = not is_known or self._face().has_unresolved_sequences()
+        if is_needed or self._coordinators.is_answer_missing:
+            await self._get_producer_id(is_needed=is_needed)
 
     async def _end_transaction(self, *, committed: bool) -> bool:
         """Send EndTxn until its answer is known: only then the transaction has ended.

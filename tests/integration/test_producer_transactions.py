@@ -196,8 +196,9 @@ def test_calls_without_transactional_id_are_not_configured(broker: Transactional
             assert code_of(call).code() == KafkaError._NOT_CONFIGURED
 
 
+@pytest.mark.parametrize("patience_s", [FLUSH_S, 0])
 def test_a_commit_has_all_that_other_threads_were_allowed_to_produce(
-    broker: TransactionalBroker, producer: Producer
+    broker: TransactionalBroker, producer: Producer, patience_s: float
 ) -> None:
     column = numpy.array([b"%04d" % number for number in range(2000)], dtype="S4")
     taken: list[int] = []
@@ -216,7 +217,12 @@ def test_a_commit_has_all_that_other_threads_were_allowed_to_produce(
     for thread in threads:
         thread.start()
     assert has_begun.wait(FLUSH_S)
-    producer.commit_transaction(FLUSH_S)
+    while True:
+        try:
+            producer.commit_transaction(patience_s)
+            break
+        except TimedOut:
+            pass  # the same call again waits on
     ended_at = broker.heard.index("end_txn")
     for thread in threads:
         thread.join(FLUSH_S)
@@ -353,10 +359,14 @@ def test_a_commit_that_could_not_flush_can_still_be_aborted(
     producer.produce("t", b"held", partition=0)
     error = code_of(lambda: producer.commit_transaction(0.1))
     assert (error.code(), error.retriable()) == (KafkaError._TIMED_OUT, True)
-    assert code_of(lambda: producer.produce("t", b"more")).code() == KafkaError._STATE
+    refused = code_of(lambda: producer.produce("t", b"more"))
+    assert refused.code() == KafkaError._STATE
+    assert "repeat that call, or abort_transaction()" in refused.str()
     broker.holds["add_partitions_to_txn"].set()
     producer.abort_transaction(FLUSH_S)
     assert broker.produced == [] or broker.bodies("end_txn")[-1]["committed"] is False
+    refused = code_of(lambda: producer.produce("t", b"between"))
+    assert "begin_transaction() first" in refused.str()
 
 
 @pytest.mark.parametrize("call", ["commit_transaction", "abort_transaction"])
@@ -412,7 +422,9 @@ def test_a_callback_cannot_commit_what_has_reports_to_come(
     producer.produce("t", b"second", partition=0, on_delivery=lambda error, message: None)
     assert producer.flush(FLUSH_S) == 0
     assert [error.code() for error in errors] == [KafkaError._STATE]
+    producer.produce("t", b"third: nothing was refused", partition=0)
     producer.commit_transaction(FLUSH_S)
+    assert len(broker.log("t", 0).values) == 3
 
 
 def test_the_block_of_a_transaction_commits_or_aborts(
@@ -437,6 +449,36 @@ def test_a_block_whose_commit_fails_is_aborted(
     assert caught.value.error.code() == TOPIC_AUTHORIZATION_FAILED
     assert [body["committed"] for body in broker.bodies("end_txn")] == [False]
     producer.begin_transaction()
+
+
+def test_closing_aborts_what_nobody_has_ended(
+    broker: TransactionalBroker, producer: Producer
+) -> None:
+    producer.begin_transaction()
+    producer.produce("t", b"written", partition=0)
+    assert producer.flush(FLUSH_S) == 0
+    assert producer.close()
+    assert [body["committed"] for body in broker.bodies("end_txn")] == [False]
+
+
+def test_a_topic_made_anew_beside_the_transaction_does_not_fail_it() -> None:
+    refresh_soon = {"topic.metadata.refresh.interval.ms": 20}
+    with (
+        TransactionalBroker(topics={"t": 1, "u": 1}) as broker,
+        make_transactional(broker, **refresh_soon) as producer,
+    ):
+        with producer.transaction(FLUSH_S):
+            producer.produce("t", b"into the old t", partition=0)
+        producer.begin_transaction()
+        broker.recreate("t")
+        asked = broker.metadata_requests
+        broker.until(lambda: broker.metadata_requests >= asked + 2, "the answer about the new t")
+        let_passes_go_by(producer)
+        producer.produce("u", b"into u", partition=0)
+        producer.commit_transaction(FLUSH_S)
+        with producer.transaction(FLUSH_S):
+            producer.produce("t", b"into the new t", partition=0)
+        assert broker.log("t", 0).values == [b"into the new t"]
 
 
 def test_closing_in_the_middle_ends_in_time(broker: TransactionalBroker) -> None:

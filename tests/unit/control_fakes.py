@@ -170,6 +170,9 @@ class FakeCore:
     def partitions_added(self, transaction_number, topic, partitions) -> None:
         self.told.append(("partitions_added", transaction_number, topic, partitions))
 
+    def refuse_records(self) -> None:
+        self.told.append(("refuse_records",))
+
     def transaction_failure(self) -> tuple[int, str | None, int] | None:
         return self.failure
 

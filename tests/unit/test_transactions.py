@@ -12,6 +12,7 @@ from fastkafka.config import resolve
 from fastkafka.errors import FatalError, KafkaError, KafkaException
 from fastkafka.transactions import OffsetToCommit, Transactions
 from fastkafka.transactions.transaction_state import TransactionState
+from fastkafka.transactions.transactions import Call
 from fastkafka.types import ConsumerGroupMetadata
 from tests.unit.control_fakes import FakeCluster, FakeCore, all_versions, driven
 
@@ -112,7 +113,16 @@ class Rooms:
         self.transactions = Transactions(rooms.control, settings)
 
     def run(self, coroutine: Any) -> Any:
-        return self.rooms.run(coroutine)
+        """Return what it returns; of a call, take what became of it."""
+        found = self.rooms.run(coroutine)
+        return found.take() if isinstance(found, Call) else found
+
+    async def commit(self, timeout_s: float) -> Call:
+        flushing = await self.transactions.prepare_commit()
+        return await self.transactions.commit(flushing.transaction_number, timeout_s)
+
+    def end(self, ends: str) -> None:
+        self.run(self.commit(-1) if ends == "commit" else self.transactions.abort(-1))
 
     def begun(self) -> Transactions:
         """Return it in a transaction that has one partition."""
@@ -224,7 +234,7 @@ def test_partitions_wanted_together_are_added_together(rooms: Rooms) -> None:
 
 def test_partitions_of_an_earlier_transaction_are_not_added(rooms: Rooms) -> None:
     rooms.begun()
-    rooms.run(rooms.transactions.commit(-1))
+    rooms.run(rooms.commit(-1))
     rooms.run(rooms.transactions.begin())
     rooms.core.push("partition_wanted", 1, "late", 0)
     rooms.add("t", 1, number=2)
@@ -249,7 +259,7 @@ def test_a_partition_that_cannot_be_added_fails_the_transaction(rooms: Rooms) ->
     rooms.core.push("partition_wanted", 1, "t", 0)
     rooms.rooms.run_until(lambda: rooms.state is TransactionState.ABORTABLE_ERROR)
     assert rooms.core.said("move_gate")[-1] == ("failed", 1, code)
-    error = rooms.raised(rooms.transactions.commit(-1))
+    error = rooms.raised(rooms.commit(-1))
     assert (error.code(), error.txn_requires_abort()) == (code, True)
     rooms.coordinators.script["end_txn"] = [K.INVALID_TXN_STATE]  # nothing had begun there
     rooms.run(rooms.transactions.abort(-1))
@@ -260,7 +270,7 @@ def test_a_partition_that_cannot_be_added_fails_the_transaction(rooms: Rooms) ->
 def test_a_producer_that_was_replaced_learns_it(rooms: Rooms, code: int) -> None:
     rooms.begun()
     rooms.coordinators.script["end_txn"] = [code]
-    error = rooms.raised(rooms.transactions.commit(-1))
+    error = rooms.raised(rooms.commit(-1))
     assert (error.code(), error.fatal()) == (K._FENCED, True)
     assert rooms.raised(rooms.transactions.begin()).code() == K._FENCED
     assert rooms.raised(rooms.transactions.abort(-1)).fatal()
@@ -271,7 +281,7 @@ def test_a_producer_that_was_replaced_learns_it(rooms: Rooms, code: int) -> None
 
 def test_commit_sends_one_end_txn_in_a_version_of_explicit_transactions(rooms: Rooms) -> None:
     rooms.begun()
-    rooms.run(rooms.transactions.commit(-1))
+    rooms.run(rooms.commit(-1))
     assert rooms.core.asked("end_txn") == [(1, 4, {**PRODUCER, "committed": True})]
     assert rooms.core.asked("add_partitions_to_txn")[0][1] == 3
     assert [gate for gate, *_ in rooms.core.said("move_gate")] == ["open", "shut"]
@@ -283,7 +293,7 @@ def test_a_transaction_that_nothing_was_added_to_ends_without_the_coordinator(
 ) -> None:
     rooms.run(rooms.transactions.init(-1))
     rooms.run(rooms.transactions.begin())
-    rooms.run(getattr(rooms.transactions, ends)(-1))
+    rooms.end(ends)
     assert rooms.asked("end_txn") == []
     assert rooms.state is TransactionState.READY
 
@@ -292,7 +302,7 @@ def test_a_transaction_that_nothing_was_added_to_ends_without_the_coordinator(
 def test_an_end_whose_answer_is_lost_is_sent_again_as_it_was(rooms: Rooms, ends: str) -> None:
     rooms.begun()
     rooms.coordinators.script["end_txn"] = [LOST, K.NOT_COORDINATOR, K.CONCURRENT_TRANSACTIONS]
-    rooms.run(getattr(rooms.transactions, ends)(-1))
+    rooms.end(ends)
     assert rooms.asked("end_txn") == [{**PRODUCER, "committed": ends == "commit"}] * 4
 
 
@@ -301,37 +311,37 @@ def test_a_commit_that_takes_too_long_goes_on_and_only_it_may_be_called(rooms: R
     rooms.core.down |= {1, 2}
     rooms.core.disconnect(1, "gone")
     rooms.core.disconnect(2, "gone")
-    error = rooms.raised(rooms.transactions.commit(1))
+    error = rooms.raised(rooms.commit(1))
     assert (error.code(), error.retriable()) == (K._TIMED_OUT, True)
     for other in (rooms.transactions.abort(-1), rooms.transactions.begin()):
         conflict = rooms.raised(other)
         assert (conflict.code(), conflict.retriable()) == (K._CONFLICT, True)
     rooms.core.down.clear()
-    rooms.run(rooms.transactions.commit(-1))
+    rooms.run(rooms.commit(-1))
     assert rooms.state is TransactionState.READY
 
 
 def test_a_commit_that_ended_unheard_is_heard_by_the_same_call(rooms: Rooms) -> None:
     rooms.begun()
     rooms.coordinators.script["end_txn"] = [K.CONCURRENT_TRANSACTIONS]
-    assert rooms.raised(rooms.transactions.commit(0)).code() == K._TIMED_OUT
+    assert rooms.raised(rooms.commit(0)).code() == K._TIMED_OUT
     rooms.rooms.run_until(lambda: rooms.state is TransactionState.READY)
-    assert rooms.run(rooms.transactions.check_commit()) is False
-    rooms.run(rooms.transactions.commit(0))
+    assert not rooms.run(rooms.transactions.prepare_commit()).is_wanted
+    rooms.run(rooms.commit(0))
     assert len(rooms.asked("end_txn")) == 2
-    assert rooms.raised(rooms.transactions.commit(0)).code() == K._STATE
+    assert rooms.raised(rooms.commit(0)).code() == K._STATE
 
 
 def test_an_unknown_answer_to_a_commit_is_no_commit(rooms: Rooms) -> None:
     rooms.begun()
     rooms.coordinators.script["end_txn"] = [K.UNKNOWN]
-    assert rooms.raised(rooms.transactions.commit(-1)).fatal()
+    assert rooms.raised(rooms.commit(-1)).fatal()
 
 
 def test_a_coordinator_that_asks_for_an_abort_gets_one(rooms: Rooms) -> None:
     rooms.begun()
     rooms.coordinators.script["end_txn"] = [K.TRANSACTION_ABORTABLE]
-    assert rooms.raised(rooms.transactions.commit(-1)).txn_requires_abort()
+    assert rooms.raised(rooms.commit(-1)).txn_requires_abort()
     rooms.run(rooms.transactions.abort(-1))
     assert rooms.asked("end_txn")[-1] == {**PRODUCER, "committed": False}
 
@@ -339,7 +349,7 @@ def test_a_coordinator_that_asks_for_an_abort_gets_one(rooms: Rooms) -> None:
 def test_a_batch_that_was_not_delivered_makes_the_commit_fail(rooms: Rooms) -> None:
     rooms.begun()
     rooms.core.failure = (K.MSG_SIZE_TOO_LARGE, "t", 4)
-    error = rooms.raised(rooms.transactions.check_commit())
+    error = rooms.raised(rooms.transactions.prepare_commit())
     assert (error.code(), error.txn_requires_abort()) == (K.MSG_SIZE_TOO_LARGE, True)
     assert "t [4]" in error.str()
     assert rooms.asked("end_txn") == []
@@ -349,7 +359,7 @@ def test_a_batch_that_was_not_delivered_makes_the_commit_fail(rooms: Rooms) -> N
 def test_a_batch_of_a_producer_that_was_replaced_is_fatal(rooms: Rooms, code: int) -> None:
     rooms.begun()
     rooms.core.failure = (code, "t", 0)
-    error = rooms.raised(rooms.transactions.commit(-1))
+    error = rooms.raised(rooms.commit(-1))
     assert (error.code(), error.fatal()) == (K._FENCED, True)
 
 
@@ -367,6 +377,93 @@ def test_an_abort_after_unresolved_sequences_raises_the_epoch_after_the_end(room
     rooms.run(rooms.transactions.begin())
     rooms.add("t", 0, number=2)
     assert rooms.asked("add_partitions_to_txn")[-1]["v3_and_below_producer_epoch"] == 1
+
+
+@pytest.mark.parametrize("ends", ["commit", "abort"])
+@pytest.mark.parametrize(
+    "lost", ["add_partitions_to_txn", "add_offsets_to_txn", "txn_offset_commit", "end_txn"]
+)
+def test_a_request_lost_with_its_connection_cannot_hurt_the_next_transaction(
+    rooms: Rooms, lost: str, ends: str
+) -> None:
+    rooms.coordinators.script[lost] = [LOST]
+    rooms.begun()
+    rooms.run(rooms.transactions.send_offsets(OFFSETS, GROUP, -1))
+    rooms.end(ends)
+    order = [row[1] for row in rooms.core.requests]
+    assert order.index("end_txn") < len(order) - 1 - order[::-1].index("init_producer_id")
+    first, *raised = rooms.asked("init_producer_id")
+    assert raised == [{**first, "producer_id": 7, "producer_epoch": 0}]
+    assert rooms.core.said("set_producer_id")[-1] == (7, 1)
+    rooms.run(rooms.transactions.begin())
+    rooms.add("t", 0, number=2)
+    rooms.end(ends)
+    assert len(rooms.asked("init_producer_id")) == 2, "once is enough"
+
+
+def test_a_commit_stays_one_when_the_producer_is_replaced_right_after_it(rooms: Rooms) -> None:
+    rooms.begun()
+    rooms.coordinators.script["end_txn"] = [LOST]
+    rooms.coordinators.script["init_producer_id"] = [K.PRODUCER_FENCED]
+    rooms.end("commit")
+    assert rooms.raised(rooms.transactions.begin()).code() == K._FENCED
+
+
+def test_a_commit_ends_no_transaction_but_the_one_that_it_flushed(rooms: Rooms) -> None:
+    rooms.begun()
+    flushing = rooms.run(rooms.transactions.prepare_commit())
+    rooms.end("commit")  # another thread's
+    rooms.run(rooms.transactions.begin())
+    late = rooms.transactions.commit(flushing.transaction_number, -1)
+    assert rooms.raised(late).code() == K._STATE
+    assert rooms.state is TransactionState.IN_TRANSACTION
+
+
+def test_a_commit_that_waits_on_ends_no_transaction_after_its_own(rooms: Rooms) -> None:
+    rooms.begun()
+    rooms.coordinators.script["end_txn"] = [K.CONCURRENT_TRANSACTIONS]
+    assert rooms.raised(rooms.commit(0)).code() == K._TIMED_OUT
+    waiting = rooms.run(rooms.transactions.prepare_commit())
+    rooms.end("commit")  # another thread's, which hears of the end
+    rooms.run(rooms.transactions.begin())
+    late = rooms.transactions.commit(waiting.transaction_number, -1)
+    assert rooms.raised(late).code() == K._STATE
+    assert rooms.state is TransactionState.IN_TRANSACTION
+
+
+def test_an_end_that_nobody_took_is_there_for_the_same_call(rooms: Rooms) -> None:
+    rooms.begun()
+    flushing = rooms.run(rooms.transactions.prepare_commit())
+    untaken = rooms.rooms.run(rooms.transactions.commit(flushing.transaction_number, -1))
+    assert untaken.task.done()  # and here came Ctrl-C
+    rooms.end("commit")
+    assert len(rooms.asked("end_txn")) == 1
+    assert rooms.raised(rooms.commit(-1)).code() == K._STATE
+
+
+def test_a_call_that_is_refused_lets_records_in_as_before(rooms: Rooms) -> None:
+    rooms.run(rooms.transactions.init(-1))
+    assert rooms.raised(rooms.transactions.abort(-1)).code() == K._STATE
+    assert rooms.raised(rooms.commit(-1)).code() == K._STATE
+    assert rooms.core.said("refuse_records") == []
+
+
+@pytest.mark.parametrize("ends", ["commit", "abort"])
+def test_a_producer_that_is_replaced_before_an_end_has_begun_says_so(
+    rooms: Rooms, ends: str
+) -> None:
+    rooms.begun()
+    flushing = rooms.run(rooms.transactions.prepare_commit())
+
+    async def end() -> Call:
+        number = flushing.transaction_number
+        begin = rooms.transactions.commit(number, -1) if ends == "commit" else None
+        ending = asyncio.ensure_future(begin or rooms.transactions.abort(-1))
+        await asyncio.sleep(0)  # it is checked, and has not begun
+        rooms.transactions.machine.end(K._FENCED, "replaced")
+        return await ending
+
+    assert rooms.raised(end()).code() == K._FENCED
 
 
 def test_an_abort_without_unresolved_sequences_keeps_the_epoch(rooms: Rooms) -> None:
@@ -425,7 +522,7 @@ def test_a_producer_id_that_was_forgotten_is_asked_for_again(rooms: Rooms) -> No
         K.INVALID_PRODUCER_ID_MAPPING,
         K.INVALID_PRODUCER_ID_MAPPING,
     ]
-    assert rooms.raised(rooms.transactions.commit(-1)).txn_requires_abort()
+    assert rooms.raised(rooms.commit(-1)).txn_requires_abort()
     rooms.run(rooms.transactions.abort(-1))
     asked = rooms.asked("init_producer_id")[-1]
     assert (asked["producer_id"], asked["producer_epoch"]) == (7, 0)
@@ -454,7 +551,7 @@ def test_offsets_alone_make_a_transaction(rooms: Rooms) -> None:
     rooms.run(rooms.transactions.init(-1))
     rooms.run(rooms.transactions.begin())
     rooms.run(rooms.transactions.send_offsets(OFFSETS, GROUP, -1))
-    rooms.run(rooms.transactions.commit(-1))
+    rooms.run(rooms.commit(-1))
     assert len(rooms.asked("end_txn")) == 1
 
 
@@ -477,7 +574,7 @@ def test_offsets_of_a_member_that_was_replaced_fail_the_transaction(
     rooms.coordinators.script["txn_offset_commit"] = [code]
     error = rooms.raised(transactions.send_offsets(OFFSETS, GROUP, -1))
     assert (error.code(), error.txn_requires_abort()) == (code, True)
-    assert rooms.raised(transactions.commit(-1)).txn_requires_abort()
+    assert rooms.raised(rooms.commit(-1)).txn_requires_abort()
 
 
 def test_an_abort_ends_offsets_that_are_sent_again_and_again(rooms: Rooms) -> None:
@@ -485,7 +582,7 @@ def test_an_abort_ends_offsets_that_are_sent_again_and_again(rooms: Rooms) -> No
     rooms.coordinators.script["txn_offset_commit"] = [K.UNKNOWN_TOPIC_OR_PART] * 1000
     error = rooms.raised(transactions.send_offsets(OFFSETS, GROUP, 5))
     assert (error.code(), error.retriable()) == (K._TIMED_OUT, True)
-    assert rooms.raised(transactions.commit(-1)).code() == K._CONFLICT
+    assert rooms.raised(rooms.commit(-1)).code() == K._CONFLICT
     rooms.run(transactions.abort(-1))
     asked = len(rooms.asked("txn_offset_commit"))
     rooms.run(asyncio.sleep(60))
