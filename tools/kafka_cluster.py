@@ -58,9 +58,7 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 DEPENDENCY = (
     "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
 )
-ARTIFACTS = (
-    ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
-    ("org.apache.kafka", "kafka-tools", KAFKA_VERSION),
+LOGGING = (
     ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.24.3"),
     ("org.apache.logging.log4j", "log4j-core", "2.24.3"),
 )
@@ -77,13 +75,13 @@ class KafkaUnavailable(RuntimeError):
     """This machine cannot run Apache Kafka; the text says what is missing."""
 
 
-def cache_directory() -> Path:
+def cache_directory(version: str = KAFKA_VERSION) -> Path:
     """Return the folder that keeps the jars between runs."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "fastkafka" / f"kafka-{KAFKA_VERSION}"
+    return cache / "fastkafka" / f"kafka-{version}"
 
 
-def missing_requirement() -> str | None:
+def missing_requirement(version: str = KAFKA_VERSION) -> str | None:
     """Return what this machine lacks to run Kafka, or None."""
     if shutil.which("java") is None:
         return f"Java {JAVA_VERSION_MIN} is missing: no `java` on PATH"
@@ -91,23 +89,23 @@ def missing_requirement() -> str | None:
     found = re.search(r'version "(\d+)', answer.stderr)
     if found is None or int(found.group(1)) < JAVA_VERSION_MIN:
         return f"Java {JAVA_VERSION_MIN} is missing: `java -version` says {answer.stderr[:60]!r}"
-    if not (cache_directory() / "complete").exists() and shutil.which("mvn") is None:
+    if not (cache_directory(version) / "complete").exists() and shutil.which("mvn") is None:
         return "Maven is missing: no `mvn` on PATH to fetch Kafka's jars with"
     return None
 
 
-def fetch_jars() -> Path:
+def fetch_jars(version: str = KAFKA_VERSION) -> Path:
     """Fetch Kafka's jars with Maven, once per version, and return their folder."""
-    directory = cache_directory()
+    directory = cache_directory(version)
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / "lock", "w") as lock:
         # Two test runs may start together; the second finds the jars of the first.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (directory / "complete").exists():
             pom = directory / "pom.xml"
-            pom.write_text(
-                POM.format(dependencies="".join(DEPENDENCY.format(*a) for a in ARTIFACTS))
-            )
+            kafka = [("org.apache.kafka", name, version) for name in ("kafka_2.13", "kafka-tools")]
+            wanted = "".join(DEPENDENCY.format(*row) for row in (*kafka, *LOGGING))
+            pom.write_text(POM.format(dependencies=wanted))
             goal = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
             maven = subprocess.run(
                 ["mvn", "-q", "-B", "-f", str(pom), *goal, f"-DoutputDirectory={directory}/jars"],
@@ -124,9 +122,11 @@ def fetch_jars() -> Path:
     return directory / "jars"
 
 
-def java_command(main_class: str, *args: str, heap: str = "512m") -> list[str]:
+def java_command(
+    main_class: str, *args: str, heap: str = "512m", version: str = KAFKA_VERSION
+) -> list[str]:
     """Return the command line that runs a class of Kafka's jars."""
-    jars = fetch_jars()
+    jars = fetch_jars(version)
     return [
         "java",
         f"-Xmx{heap}",
@@ -214,6 +214,7 @@ class KafkaCluster:
     heap: str = "768m"
     settings: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
+    version: str = KAFKA_VERSION
     _members: list[KafkaNode] = field(default_factory=list, init=False)
     _guard: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -228,10 +229,10 @@ class KafkaCluster:
 
     def start(self) -> None:
         """Format the storage, start every node, return when each answers and knows the others."""
-        lacking = missing_requirement()
+        lacking = missing_requirement(self.version)
         if lacking is not None:
             raise KafkaUnavailable(lacking)
-        fetch_jars()
+        fetch_jars(self.version)
         self.directory = Path(tempfile.mkdtemp(prefix="fastkafka-kafka-", dir=self.directory))
         ports = free_ports(2 * self.nodes)
         for index in range(self.nodes):
@@ -424,7 +425,10 @@ class KafkaCluster:
 
     def _launch(self, node: KafkaNode) -> None:
         command = java_command(
-            "kafka.Kafka", str(node.directory / "server.properties"), heap=self.heap
+            "kafka.Kafka",
+            str(node.directory / "server.properties"),
+            heap=self.heap,
+            version=self.version,
         )
         with open(node.directory / "broker.log", "ab") as log:
             node.process = subprocess.Popen(
@@ -442,9 +446,8 @@ class KafkaCluster:
                 "".join(f"{name}={value}\n" for name, value in self._properties(node).items())
             )
             # The cluster id is any 16 bytes in base64; the nodes only have to agree.
-            command = java_command(
-                STORAGE_TOOL, "format", "-t", "ZmFzdGthZmthLXRlc3RzIQ", "-c", str(path)
-            )
+            format_it = ("format", "-t", "ZmFzdGthZmthLXRlc3RzIQ", "-c", str(path))
+            command = java_command(STORAGE_TOOL, *format_it, version=self.version)
             formatting.append(
                 subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             )
@@ -516,6 +519,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = commands.add_parser("run", help="start a cluster and hold it until Ctrl-C")
     run.add_argument("--nodes", type=int, default=1)
     run.add_argument("--heap", default="768m")
+    run.add_argument("--version", default=KAFKA_VERSION, help="default: %(default)s")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     commands.add_parser("fetch", help="fetch the jars and print their folder")
     tool = commands.add_parser("tool", help="run a Java tool")
@@ -530,7 +534,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.execvp(command[0], command)
         else:
             settings = dict(setting.split("=", 1) for setting in options.set)
-            cluster = KafkaCluster(nodes=options.nodes, heap=options.heap, settings=settings)
+            cluster = KafkaCluster(options.nodes, options.heap, settings, version=options.version)
             with running_until_interrupt(cluster):
                 print(cluster.bootstrap_servers, flush=True)
     except KafkaUnavailable as problem:
