@@ -88,7 +88,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "fetch_response": (),
     "aborted_transactions": (),
     "fetched_records": (),
+    "fetched_parts": (),
     "arrow_export": (),
+    "fetched_columns": (),
     # faces
     "message": (),
     "client_core": (),
@@ -100,6 +102,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "transaction_core": (),
     "topic_handle": (),
     "consumer_core": (),
+    "columns_core": (),
     "inquiry": (),
     "statistics": (),
     "health": (),

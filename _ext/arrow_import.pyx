@@ -7,42 +7,13 @@
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t
 from libc.string cimport memset
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from fastkafka._core.arrow_layout cimport ArrowArray, ArrowArrayStream, ArrowSchema
 from fastkafka._core.record_column cimport (
     ColumnPiece, PIECE_OFFSETS_32, PIECE_OFFSETS_64, PIECE_ROWS, PIECE_VIEWS,
 )
 
 cdef enum:
     VIEW_FIXED_BUFFERS = 3                 # validity, views, and the sizes at the end
-
-cdef struct ArrowSchema:
-    const char* format
-    const char* name
-    const char* metadata
-    int64_t flags
-    int64_t n_children
-    ArrowSchema** children
-    ArrowSchema* dictionary
-    void (*release)(ArrowSchema*) noexcept
-    void* private_data
-
-cdef struct ArrowArray:
-    int64_t length
-    int64_t null_count
-    int64_t offset
-    int64_t n_buffers
-    int64_t n_children
-    const void** buffers
-    ArrowArray** children
-    ArrowArray* dictionary
-    void (*release)(ArrowArray*) noexcept
-    void* private_data
-
-cdef struct ArrowArrayStream:
-    int (*get_schema)(ArrowArrayStream*, ArrowSchema*) noexcept
-    int (*get_next)(ArrowArrayStream*, ArrowArray*) noexcept
-    const char* (*get_last_error)(ArrowArrayStream*) noexcept
-    void (*release)(ArrowArrayStream*) noexcept
-    void* private_data
 
 
 cdef class _Chunk:

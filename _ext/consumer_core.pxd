@@ -12,6 +12,7 @@ from fastkafka._core.message cimport Message
 
 cdef enum:
     RECENT_BATCHES = 4
+    MESSAGES_MAX = 1000000                # of one call, as confluent_kafka
 
 cdef class ConsumerCore(ClientCore):
     cdef Fetcher* fetcher
@@ -39,6 +40,7 @@ cdef class ConsumerCore(ClientCore):
     cdef int fill(self, list messages, Py_ssize_t limit) except -1
     cdef Message next_message(self)
     cdef Message take_event(self)
+    cdef bint wait_for_more(self, int32_t seen, Py_ssize_t wanted_records, int64_t deadline_ns) except -1
     cdef void advance(self, FetchedBatch* batch, int32_t count) noexcept
     cdef void let_go_of_all(self) noexcept
     cdef int _go_on(self, FetchPosition* position) except -1

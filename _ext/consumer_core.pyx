@@ -27,7 +27,7 @@ from fastkafka._core.fetcher cimport (
     fetcher_set_bound, fetcher_tick,
 )
 from fastkafka._core.lock cimport signal_raise, signal_read
-from fastkafka._core.message cimport Message, message_of_entry, message_of_error, messages_extend
+from fastkafka._core.message cimport Message, message_of_entry, message_of_error, messages_of_entries
 from fastkafka._core.submissions cimport Submission, submission_new
 from fastkafka._core.topics cimport Partition, topic_partition
 from fastkafka._core.waiter cimport deadline_after, wait_for
@@ -36,7 +36,6 @@ cdef enum:
     OFFSET_END = -1
     OFFSET_BEGINNING = -2
     OFFSET_STORED = -1000
-    MESSAGES_MAX = 1000000                # of one consume(), as confluent_kafka
 
 _STATE_NAMES = {
     FETCH_NEEDS_OFFSET: "waits for an offset to start at",
@@ -442,7 +441,7 @@ cdef class ConsumerCore(ClientCore):
                 messages.append(self.take_event())
                 continue
             count = <int32_t>min(<Py_ssize_t>(batch.entries_count - batch.entry_index), limit - len(messages))
-            messages_extend(messages, <object>batch.position.topic_name, batch, count)
+            messages_of_entries(messages, <object>batch.position.topic_name, batch, batch.entries + batch.entry_index, count)
             self.advance(batch, count)
         return 0
 
@@ -484,6 +483,15 @@ cdef class ConsumerCore(ClientCore):
             error = KafkaError(code, f"{reason}: {error.str()}" if code > 0 else reason)
         return message_of_error(topic, partition, offset, error)
 
+    cdef bint wait_for_more(self, int32_t seen, Py_ssize_t wanted_records, int64_t deadline_ns) except -1:
+        """Sleep until the queue has something new; False when time is over."""
+        self.forget_recent(2)
+        store32(&self.fetcher.queue.wanted_records, <int32_t>wanted_records)
+        if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
+            return False
+        self.check_usable()
+        return True
+
     def consume(self, Py_ssize_t num_messages=1, double timeout=-1.0):
         """Return up to `num_messages` Messages: as soon as there are so many, else what came within `timeout` seconds.
 
@@ -510,11 +518,8 @@ cdef class ConsumerCore(ClientCore):
                 if len(messages) >= num_messages or self.is_woken:
                     self.is_woken = False
                     return messages
-                self.forget_recent(2)
-                store32(&self.fetcher.queue.wanted_records, <int32_t>(num_messages - len(messages)))
-                if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
+                if not self.wait_for_more(seen, num_messages - len(messages), deadline_ns):
                     return messages
-                self.check_usable()
         except BaseException:
             self.unreturned = messages + self.unreturned
             raise
@@ -543,11 +548,8 @@ cdef class ConsumerCore(ClientCore):
                 return None
             if deadline_ns < 0:
                 deadline_ns = deadline_after(timeout)
-            self.forget_recent(2)
-            store32(&self.fetcher.queue.wanted_records, 1)
-            if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
+            if not self.wait_for_more(seen, 1, deadline_ns):
                 return None
-            self.check_usable()
 
     def post_event(self, callback, argument):
         """Have the next, or the waiting, consume() or poll() call `callback(argument)` in its own thread."""

@@ -2,7 +2,7 @@
 # in:  slices of a receive Frame with a checked BatchHeader
 # out: FetchedBatch: pinned memory with one RecordEntry per record, in a queue for the application
 # thread and GIL: decoding on the I/O thread; taking on an application thread; no GIL
-# next: message shows the records; the columns of FetchedRecords come later
+# next: message shows the records one by one, fetched_parts and fetched_columns in columns
 from libc.stdint cimport int8_t, int32_t, int64_t
 from cpython.object cimport PyObject
 from fastkafka._core.buffer cimport Bytes
@@ -47,7 +47,7 @@ cdef struct FetchedBatch:
     int32_t leader_epoch
     int64_t next_offset                   # position of the application when it has all
     int64_t queued_bytes
-    int64_t held_bytes                    # counted in the pool's held_bytes
+    int64_t held_bytes                    # of its block, counted in the pool's held_bytes; so is its frame, once
     int32_t messages_alive                # with the GIL; while there are some they have one pin, and the topic
     PyObject* topic
     int32_t error_code                    # an event when not 0
@@ -80,6 +80,3 @@ cdef bint fetched_pins_much(FetchedBatch* batch) noexcept nogil
 cdef void fetched_move_out(FetchedBatch* batch) noexcept nogil
 cdef void fetched_let_go(FetchedBatch* batch) noexcept nogil
 cdef void decoder_free(BatchDecoder* decoder) noexcept nogil
-
-cdef class FetchedRecords:
-    cdef FetchedBatch* first

@@ -2,15 +2,13 @@
 # in:  slices of a receive Frame with a checked BatchHeader
 # out: FetchedBatch: pinned memory with one RecordEntry per record, in a queue for the application
 # thread and GIL: decoding on the I/O thread; taking on an application thread; no GIL
-# next: message shows the records; the columns of FetchedRecords come later
+# next: message shows the records one by one, fetched_parts and fetched_columns in columns
 # Memory comes from the pool of receive buffers, last in first out: a fresh page costs more than decoding
 # what fits into it. The pool outlives the client while a Message pins a batch.
-from fastkafka.errors import NotYetImplemented
-
 from libc.stdint cimport int32_t, int64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset
-from fastkafka._core.atomic cimport add64, load32
+from fastkafka._core.atomic cimport add32, add64, load32
 from fastkafka._core.buffer cimport bytes_free
 from fastkafka._core.compression cimport CODEC_NONE, decompressor_free
 from fastkafka._core.frame cimport frame_new, frame_release, frame_retain
@@ -33,6 +31,8 @@ cdef void _free(Pin* pin) noexcept nogil:
     cdef FetchedBatch* batch = <FetchedBatch*>pin
     if batch.held_bytes:
         add64(&batch.block.pool.held_bytes, -batch.held_bytes)
+        if batch.frame != NULL and add32(&batch.frame.held_batches, -1) == 0:
+            add64(&batch.block.pool.held_bytes, -<int64_t>batch.frame.bytes)
     if batch.frame != NULL:
         frame_release(batch.frame)
     frame_release(batch.block)
@@ -184,9 +184,12 @@ cdef FetchedBatch* fetched_take_all(FetchedQueue* queue) noexcept nogil:
 
 
 cdef bint fetched_pins_much(FetchedBatch* batch) noexcept nogil:
-    """Say whether a Message that lives on would keep far more than its batch: a large frame with others in it."""
-    return (batch.frame != NULL and batch.frame.bytes > FRAME_PINNED_BYTES_MAX
-            and load32(&batch.pin.references) > 1)
+    """Say whether a Message that lives on would keep far more than its batch: a large frame with others in it.
+
+    Columns keep the frame in any case: moving the batch would only be one copy more.
+    Thread: the one with the GIL
+    """
+    return batch.messages_alive > 0 and batch.frame != NULL and batch.frame.bytes > FRAME_PINNED_BYTES_MAX
 
 
 cdef void fetched_move_out(FetchedBatch* batch) noexcept nogil:
@@ -207,31 +210,14 @@ cdef void fetched_let_go(FetchedBatch* batch) noexcept nogil:
     """The application has all of the batch; what its Messages still pin is counted as held."""
     if load32(&batch.pin.references) > 1:
         batch.held_bytes = <int64_t>batch.block.capacity_bytes
-        if batch.frame != NULL:
-            # A frame that is not large may be shared: each batch counts its own part of it.
-            batch.held_bytes += (<int64_t>batch.frame.bytes if batch.frame.bytes > FRAME_PINNED_BYTES_MAX
-                                 else batch.records_bytes)
         add64(&batch.block.pool.held_bytes, batch.held_bytes)
+        if batch.frame != NULL and add32(&batch.frame.held_batches, 1) == 1:
+            add64(&batch.block.pool.held_bytes, <int64_t>batch.frame.bytes)
     pin_release(&batch.pin)
 
 
 cdef void decoder_free(BatchDecoder* decoder) noexcept nogil:
     decompressor_free(&decoder.decompressor)
     bytes_free(&decoder.decompressed)
-
-
-cdef class FetchedRecords:
-    """The records of one Consumer.consume_batch, as columns. A later release fills it."""
-
-    def __init__(self):
-        raise NotYetImplemented("columns (consume_batch) come in a later release; consume() returns Messages")
-
-    def __len__(self):
-        cdef FetchedBatch* batch = self.first
-        cdef Py_ssize_t count = 0
-        while batch != NULL:
-            count += batch.entries_count - batch.entry_index
-            batch = batch.next
-        return count
 
 include "faces/fetched_records.pxi"

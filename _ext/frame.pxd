@@ -25,6 +25,7 @@ cdef struct Frame:
     Frame* next
     FramePool* pool
     int32_t references                     # atomic
+    int32_t held_batches                   # atomic; of it that only the application still holds
     int32_t size_class
     size_t capacity_bytes
     size_t bytes                           # after the length field

@@ -85,6 +85,7 @@ cdef Frame* frame_new(FramePool* pool, size_t bytes) noexcept nogil:
     add32(&pool.frames_alive, 1)
     frame.next = NULL
     frame.references = 1
+    frame.held_batches = 0
     frame.bytes = bytes
     return frame
 

@@ -57,4 +57,4 @@ cdef Message message_of_error(object topic, int32_t partition, int64_t offset, o
 cdef int message_set_report(Message message, object error, int outcome, double latency_seconds) except -1
 cdef int message_detach(Message message) except -1
 cdef Message message_of_entry(object topic, FetchedBatch* batch)
-cdef int messages_extend(list messages, object topic, FetchedBatch* batch, int32_t count) except -1
+cdef int messages_of_entries(list messages, object topic, FetchedBatch* batch, RecordEntry* entries, int32_t count) except -1

@@ -478,13 +478,13 @@ cdef Message message_of_entry(object topic, FetchedBatch* batch):
     return message
 
 
-cdef int messages_extend(list messages, object topic, FetchedBatch* batch, int32_t count) except -1:
-    """Append Messages for the next `count` entries of the batch.
+cdef int messages_of_entries(list messages, object topic, FetchedBatch* batch, RecordEntry* entries, int32_t count) except -1:
+    """Append Messages for `count` entries of the batch.
 
     Cost: one atomic addition for all, then 32 bytes from the free list each
     """
     cdef Message message
-    cdef RecordEntry* entry = batch.entries + batch.entry_index
+    cdef RecordEntry* entry = entries
     cdef int32_t _index, made = 0
     _batch_has(batch, topic, count)
     try:

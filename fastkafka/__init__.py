@@ -41,6 +41,7 @@ from fastkafka.versions import __version__, libversion, version
 
 if TYPE_CHECKING:
     from fastkafka._core.buffer_import import Slices
+    from fastkafka._core.fetched_columns import FetchedRecords
     from fastkafka._core.message import Message
     from fastkafka._core.record_batch import RecordBatch
     from fastkafka._core.text_lines import TextLines
@@ -66,6 +67,7 @@ __all__ = [
     "DeliveryRange",
     "DeserializingConsumer",
     "ElectionType",
+    "FetchedRecords",
     "IsolationLevel",
     "KafkaError",
     "KafkaException",
@@ -94,6 +96,7 @@ __all__ = [
 _ROOM_OF = {
     "Consumer": "fastkafka.consumer",
     "DeserializingConsumer": "fastkafka.deserializing_consumer",
+    "FetchedRecords": "fastkafka._core.fetched_columns",
     "Message": "fastkafka._core.message",
     "Producer": "fastkafka.producer",
     "RecordBatch": "fastkafka._core.record_batch",

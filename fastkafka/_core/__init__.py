@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 # The faces of clients; importing them imports every room below them.
-_TOP_ROOMS = ("client_core", "producer_core", "consumer_core", "fetched_records", "arrow_export")
+_TOP_ROOMS = ("client_core", "producer_core", "columns_core")
 
 
 def _import_rooms() -> None:

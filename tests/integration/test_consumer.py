@@ -183,7 +183,8 @@ def test_a_message_that_lives_on_keeps_its_batch_not_the_frame(
     assert [message.value() for message in messages] == values
     assert [message.key() for message in messages] == [b"k%s" % value[:4] for value in values]
     del messages[1:]
-    assert consumer.counters()["held_bytes"] <= 1_000_000
+    # A frame of 1 MiB or less stays with it, a larger one does not: 6 MB were received.
+    assert consumer.counters()["held_bytes"] <= 1_200_000
     assert messages[0].value() == values[0]
 
 
