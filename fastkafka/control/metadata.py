@@ -77,6 +77,7 @@ class Metadata:
         self._asked_at = float("-inf")
         self._wish = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
+        self._asking: dict[str, asyncio.Future[int]] = {}  # topic -> the question under way
 
     # wishes
 
@@ -114,9 +115,7 @@ class Metadata:
             leader = self.state.leader_of(topic, partition)
             if leader is not None and leader.node_id >= 0:
                 return leader
-            answer = await self._ask_of(topic)
-            error_code = _error_of(answer.body, topic)
-            await self._apply(answer)
+            error_code = await self.asked(topic)
             leader = self.state.leader_of(topic, partition)
             if leader is not None and leader.node_id >= 0:
                 return leader
@@ -127,6 +126,29 @@ class Metadata:
             ):
                 raise exception_for(error)
             await asyncio.sleep(backoff.next_s())
+
+    async def asked(self, topic: str) -> int:
+        """Ask for a topic at once, and return the error code that it has.
+
+        Whoever asks for it meanwhile gets the same answer: a thousand partitions are one question.
+        """
+        asking = self._asking.get(topic)
+        if asking is None:
+            asking = asyncio.ensure_future(self._ask_and_apply(topic))
+            self._asking[topic] = asking
+            asking.add_done_callback(lambda ended: self._asked(topic, ended))
+        # Who waits may be cancelled, the others not.
+        return await asyncio.shield(asking)
+
+    async def _ask_and_apply(self, topic: str) -> int:
+        answer = await self._ask_of(topic)
+        await self._apply(answer)
+        return _error_of(answer.body, topic)
+
+    def _asked(self, topic: str, ended: asyncio.Future[int]) -> None:
+        del self._asking[topic]
+        if not ended.cancelled():
+            ended.exception()  # whoever waits has it; perhaps nobody waits any more
 
     async def list_topics(self, topic: str | None, timeout_s: float | None) -> ClusterMetadata:
         """Return what one broker says of the cluster; errors of topics stand in the topics.

@@ -166,15 +166,36 @@ class Offsets:
     def _ask_together(self) -> None:
         """Send what was wished in this pass of the loop, one request to each leader."""
         wishes, self._unasked = self._unasked, []
+        by_topic: dict[str, list[_Wanted]] = {}
+        for wanted in self._ask_leaders(wishes):
+            by_topic.setdefault(wanted.topic, []).append(wanted)
+        for topic, group in by_topic.items():
+            self._tasks.begin(self._answer_when_known(topic, group))
+
+    def _ask_leaders(self, wishes: Iterable[_Wanted]) -> list[_Wanted]:
+        """Send one request to each leader; return the wishes whose leader is not known."""
         by_leader: dict[int, list[_Wanted]] = {}
+        leaderless = []
         for wanted in wishes:
             leader = self._metadata.state.leader_of(wanted.topic, wanted.partition)
             if leader is None or leader.node_id < 0:
-                self._tasks.begin(self._answer_alone(wanted))
+                leaderless.append(wanted)
             else:
                 by_leader.setdefault(leader.node_id, []).append(wanted)
         for node_id, group in by_leader.items():
             self._tasks.begin(self._answer_group(node_id, group))
+        return leaderless
+
+    async def _answer_when_known(self, topic: str, group: list[_Wanted]) -> None:
+        """Ask for the topic, then for all offsets together; who has no leader then is alone."""
+        try:
+            await self._metadata.asked(topic)
+        except ClosedError:
+            return
+        except KafkaException:
+            pass  # each partition hears of it
+        for wanted in self._ask_leaders(filter(self._is_current, group)):
+            self._tasks.begin(self._answer_alone(wanted))
 
     async def _answer_group(self, node_id: int, group: list[_Wanted]) -> None:
         answers: dict[tuple[str, int], OffsetAndEpoch | KafkaError] = {}

@@ -95,6 +95,19 @@ def test_partitions_that_start_together_are_asked_together_at_each_leader(core, 
     assert sorted(node for node, _, _ in core.asked("list_offsets")) == [1, 2]
 
 
+def test_partitions_of_a_topic_that_is_not_known_yet_cost_one_question_together(core, logs):
+    logs.leaders = dict.fromkeys(range(50), (1, 3))
+    logs.cluster.add_topic("late", logs.leaders)
+    with driven(core, "consumer", auto_offset_reset="earliest") as rooms:
+        known(rooms, core)
+        before = len(core.asked("metadata"))
+        for partition in range(50):
+            core.push("offset_wanted", "late", partition, 9, "reset")
+        rooms.run_until(lambda: len(core.said("set_fetch_offset")) == 50)
+    assert len(core.asked("metadata")) - before == 1
+    assert len(core.asked("list_offsets")) == 1
+
+
 @pytest.mark.parametrize(
     ("what", "reset", "offset"),
     [
