@@ -9,7 +9,7 @@ from libc.string cimport memcmp, memcpy
 from fastkafka._core.atomic cimport add32
 from fastkafka._core.endian cimport get_int32, put_int32
 from fastkafka._core.lock cimport acquire_nogil, release
-from fastkafka._core.tls cimport CHANNEL_AGAIN, CHANNEL_CLOSED, channel_readv, iovec
+from fastkafka._core.tls cimport CHANNEL_AGAIN, CHANNEL_CLOSED, channel_await, channel_readv, iovec
 
 
 cdef enum:
@@ -195,6 +195,8 @@ cdef int frame_read(FrameReader* reader, FramePool* pool, Channel* channel, Fram
             reader.filled_bytes = 0
             return FRAME_READY
         status = _refill(reader, channel, bytes_read)
+        if status == FRAME_AGAIN:
+            channel_await(channel, 0 if reader.frame == NULL else reader.frame.bytes - reader.filled_bytes)
         if status != FRAME_READY:
             return status
 

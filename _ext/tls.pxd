@@ -18,8 +18,10 @@ cdef enum:
 cdef struct Channel:
     int fd
     int error_number               # errno of the last CHANNEL_FAILED
+    int low_water_bytes            # what the socket has to have before epoll tells; 0: anything
 
 cdef int channel_handshake(Channel* channel) noexcept nogil
 cdef ssize_t channel_readv(Channel* channel, iovec* parts, int part_count) noexcept nogil
 cdef ssize_t channel_writev(Channel* channel, iovec* parts, int part_count) noexcept nogil
+cdef void channel_await(Channel* channel, size_t bytes) noexcept nogil
 cdef void channel_close(Channel* channel) noexcept nogil
