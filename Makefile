@@ -9,7 +9,7 @@ ROOMS := $(wildcard _ext/*.pyx _ext/*.pxd)
 PYTEST := PYTHONPATH=. $(PY) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test quick one lint format types gen gen-check interop kill-broker bench micro compare compare-peers partition-spread soak compare-brokers isolated-tests fuzz asan matrix chroot ci clean
+.PHONY: help setup build test quick one lint format types gen gen-check interop kill-broker bench micro compare compare-peers compare-consumers partition-spread reading-spread soak compare-brokers isolated-tests fuzz asan matrix chroot ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -77,8 +77,14 @@ compare: build   ## client CPU per record against confluent-kafka-python, on rea
 compare-peers: build ## producers side by side: Python, C, Go and Java clients, on real Kafka
 	@$(PY) benchmarks/compare.py
 
+compare-consumers: build ## consumers side by side: Python, C and Go clients, on real Kafka
+	@$(PY) benchmarks/compare.py --jobs reading --partitions 4 --records 2500000
+
 partition-spread: build ## a hundred partitions, a hundred topics: CPU per record against one partition
 	@$(PY) benchmarks/partition_spread.py
+
+reading-spread: build ## what it costs to read a thousand partitions instead of four
+	@$(PY) benchmarks/reading_spread.py
 
 soak: build      ## 100 million records at full rate: memory flat, no descriptor or thread leaked
 	@$(PY) benchmarks/soak.py

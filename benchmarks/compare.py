@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
-"""Producers side by side, in any language, in one run against one broker.
+"""Clients side by side, in any language, in one run against one broker.
 
     python benchmarks/compare.py                                throughput at 100 bytes, real Kafka
     python benchmarks/compare.py --broker null --rounds 7 --jobs limit
     python benchmarks/compare.py --sizes 10,100,1000,10000 --json out.json --svg out.svg
+    python benchmarks/compare.py --jobs reading --sizes 100,1000 --partitions 4
 
 How it measures, and where that is kind or unkind to whom:
 - each measurement is a fresh process of one small program (benchmarks/peers/) that prints one line
   of JSON: CPU (user and system of all its threads) and time from the first record to the last
   acknowledgement, with connections up and metadata known before;
+- reading: all rows read one topic that fastkafka has filled with batches of up to 1 MB. The clock
+  starts before the assignment: later, a client has fetched ahead already. CRCs are checked by all;
 - rounds go through all rows and begin with another row each time; medians are compared;
 - guarantees are equal: acks all, idempotence. Rows called tuned have equal settings too: linger
   5 ms, batches of 1 MB, queues far above what is queued. Default rows have the client's own;
 - Java's code is compiled by a first run in the same JVM that does not count; nobody else warms up.
   Kafka gets two measurements that do not count;
 - values are 100,000 different ones (or 256 MB of them, if that is less), from one file for all;
-- the broker counts what arrived; a difference is an error;
+- the broker counts what arrived, the reader what it read; a difference is an error;
 - peers that cannot run here are listed with the reason.
 The broker shares the machine with the client, so rates are this machine's; CPU is the client's.
 """
@@ -27,8 +30,9 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +40,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.chart import chart_of_cell  # noqa: E402
+from benchmarks.filling import BATCH_BYTES, fill_topic  # noqa: E402
 from benchmarks.jobs import JOBS, Job, Row  # noqa: E402
 from benchmarks.judges import Judge, NullBroker, judge_named  # noqa: E402
 from benchmarks.payloads import write_payload_file  # noqa: E402
+from benchmarks.peers.measuring import read_values  # noqa: E402
 from benchmarks.peers.roster import PEERS, PeerMissing, peer_versions  # noqa: E402
 from benchmarks.report import Cell, table_of, verdicts_of  # noqa: E402
 from benchmarks.surroundings import surroundings  # noqa: E402
@@ -95,7 +101,7 @@ def records_of(row: Row, cell: Cell) -> int:
 def measured(
     command: list[str], row: Row, cell: Cell, judge: Judge, payload_file: Path
 ) -> dict[str, Any]:
-    """Measure a row on a topic of its own, and let the broker count."""
+    """Measure a row on a topic of its own, which it fills, and let the broker count."""
     if isinstance(judge, NullBroker) and cell.job.is_held:
         topic = judge.held_topic(cell.partitions)
         return run_peer(command, row, cell, judge, topic, payload_file)
@@ -111,19 +117,45 @@ def measured(
     return figures
 
 
+def read_back(
+    command: list[str], row: Row, cell: Cell, judge: Judge, topic: str, payload_file: Path
+) -> dict[str, Any]:
+    """Measure a row that reads what is there, and count what it read."""
+    figures = run_peer(command, row, cell, judge, topic, payload_file)
+    read, wanted = (figures["records"], figures["bytes"]), (cell.records, cell.records * cell.size)
+    if read != wanted:
+        raise SystemExit(f"{row.label}: read {read} records and bytes of {wanted}")
+    return figures
+
+
+@contextmanager
+def topic_to_read(cell: Cell, judge: Judge, payload_file: Path) -> Iterator[str]:
+    """Give the topic that all rows of a reading job read."""
+    with judge.topic(cell.partitions, 2 * cell.records * (cell.size + 40)) as topic:
+        values = read_values(payload_file)
+        fill_topic(judge, topic, cell.partitions, values, cell.records, BATCH_BYTES, cell.codec)
+        yield topic
+
+
 def run_cell(
     cell: Cell, commands: dict[str, list[str]], judge: Judge, payload_file: Path, rounds: int
 ) -> None:
     """Run all rounds of a cell, each beginning with another row."""
     rows = [row for row in cell.job.rows if row.peer in commands]
     cell.measurements = {row.label: [] for row in rows}
-    for number in range(rounds):
-        start = number % len(rows)
-        for row in rows[start:] + rows[:start]:
-            figures = measured(commands[row.peer], row, cell, judge, payload_file)
-            cell.measurements[row.label].append(figures)
-            cost = figures["cpu_seconds"] * 1e6 / figures["records"]
-            print(f"round {number + 1} {row.label:34} {cost:.3f} µs/record", file=sys.stderr)
+    with ExitStack() as stack:
+        measure: Callable[..., dict[str, Any]] = measured
+        if cell.job.reads:
+            topic = stack.enter_context(topic_to_read(cell, judge, payload_file))
+            measure = partial(read_back, topic=topic)
+        for number in range(rounds):
+            start = number % len(rows)
+            for row in rows[start:] + rows[:start]:
+                command = commands[row.peer]
+                figures = measure(command, row, cell, judge, payload_file=payload_file)
+                cell.measurements[row.label].append(figures)
+                cost = figures["cpu_seconds"] * 1e6 / figures["records"]
+                print(f"round {number + 1} {row.label:34} {cost:.3f} µs/record", file=sys.stderr)
 
 
 def cells_of(job: Job, options: argparse.Namespace) -> list[Cell]:
@@ -174,7 +206,7 @@ def compare(options: argparse.Namespace) -> tuple[list[Cell], dict[str, str]]:
         judge_named(options.broker, options.bootstrap_server) as judge,
         tempfile.TemporaryDirectory(prefix="fastkafka-compare-") as folder,
     ):
-        if options.broker == "kafka":
+        if options.broker == "kafka" and not all(job.reads for job in jobs):
             warm_up_broker(commands, judge, Path(folder), options)
         for job in jobs:
             with judge_of(job, judge) as job_judge:
@@ -214,6 +246,8 @@ def parse_options() -> argparse.Namespace:
         unknown = set(name) - set(known)
         if unknown:
             parser.error(f"{', '.join(sorted(unknown))}: known are {', '.join(known)}")
+    if options.broker == "null" and any(JOBS[name].reads for name in options.jobs):
+        parser.error("the null broker keeps no records: reading needs --broker kafka")
     return options
 
 

@@ -43,6 +43,7 @@ from benchmarks.peers.confluent_api import (  # noqa: E402
     produce_each,
     produce_with_callback,
 )
+from benchmarks.peers.confluent_api_reading import GUARANTEES, READERS, TUNED  # noqa: E402
 from benchmarks.peers.measuring import cpu_seconds  # noqa: E402
 from benchmarks.surroundings import surroundings  # noqa: E402
 
@@ -60,20 +61,8 @@ PRODUCER = {
     "queue.buffering.max.messages": 2_000_000,
     "queue.buffering.max.kbytes": 1_048_576,
 }
-CONSUMER = {
-    "group.id": "compare-clients",
-    "auto.offset.reset": "earliest",
-    "enable.auto.commit": False,
-    "check.crcs": True,
-    "queued.min.messages": 1_000_000,
-    "queued.max.messages.kbytes": 262_144,
-    "fetch.queue.backoff.ms": 1,
-    "max.partition.fetch.bytes": 8 << 20,
-    "fetch.max.bytes": 50 << 20,
-}
+CONSUMER = {**GUARANTEES, **TUNED}
 FLUSH_TIMEOUT_S = 180
-CONSUME_CALL = 10_000
-SILENCE_S = 15.0
 
 
 # --- one measurement: runs in a process of its own
@@ -116,39 +105,12 @@ def measure_consume(library: ModuleType, job: str, options: argparse.Namespace) 
     assignment = [library.TopicPartition(options.topic, number, begin) for number in partitions]
     wall, cpu = time.perf_counter(), cpu_seconds()
     consumer.assign(assignment)
-    read = read_by_poll if job == "poll" else read_by_consume
-    count, size_bytes = read(consumer, options.records)
+    count, size_bytes = READERS[job](consumer, options.records)
     figures = {"seconds": time.perf_counter() - wall, "cpu_seconds": cpu_seconds() - cpu}
     consumer.close()
     if (count, size_bytes) != (options.records, options.records * options.size):
         raise SystemExit(f"read {count} records with {size_bytes} bytes of {options.records}")
     return {**figures, "records": count}
-
-
-def read_by_consume(consumer: Any, count: int) -> tuple[int, int]:
-    """Take lists of up to 10,000 messages."""
-    got = size_bytes = 0
-    while got < count:
-        messages = consumer.consume(CONSUME_CALL, SILENCE_S)
-        if not messages:
-            break
-        for message in messages:
-            size_bytes += len(message.value())
-        got += len(messages)
-    return got, size_bytes
-
-
-def read_by_poll(consumer: Any, count: int) -> tuple[int, int]:
-    """Take one message at a time."""
-    got = size_bytes = 0
-    poll = consumer.poll
-    while got < count:
-        message = poll(SILENCE_S)
-        if message is None:
-            break
-        size_bytes += len(message.value())
-        got += 1
-    return got, size_bytes
 
 
 def measure(options: argparse.Namespace) -> None:

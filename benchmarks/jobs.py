@@ -51,6 +51,7 @@ class Job:
     linger_ms: int = 5
     rates: tuple[int, ...] = (0,)
     is_held: bool = False  # the records stay in the client: only the null broker does that
+    reads: bool = False  # all rows read one topic, which is filled before: only real Kafka has it
 
 
 CPU, RATE = "cpu_us_per_record", "records_per_second"
@@ -134,4 +135,33 @@ LIMIT = Job(
     ),
     (Target(MANY, "pre-encoded batches", RATE, 0.85, at_least=True),),
 )
-JOBS = {job.name: job for job in (THROUGHPUT, PACED, LATENCY, MEMORY, LIMIT)}
+CONSUME, POLL, COLUMNS = "fastkafka consume", "fastkafka poll", "fastkafka columns"
+TUNED_CONSUME, TUNED_POLL = "confluent-kafka tuned, consume", "confluent-kafka tuned, poll"
+READING = Job(
+    "reading",
+    (
+        Row(CONSUME, "fastkafka consumer", "consume"),
+        Row(POLL, "fastkafka consumer", "poll"),
+        Row(COLUMNS, "fastkafka consumer", "columns"),
+        Row("fastkafka columns, values()", "fastkafka consumer", "values"),
+        Row(TUNED_CONSUME, "confluent-kafka consumer", "consume"),
+        Row(TUNED_POLL, "confluent-kafka consumer", "poll"),
+        Row("confluent-kafka default, consume", "confluent-kafka consumer", "consume", "default"),
+        Row("confluent-kafka default, poll", "confluent-kafka consumer", "poll", "default"),
+        Row("librdkafka in C", "librdkafka consumer", "consume"),
+        Row("librdkafka in C, default", "librdkafka consumer", "consume", "default"),
+        Row("franz-go", "franz-go", "consume"),
+        Row("aiokafka", "aiokafka consumer", "consume"),
+        Row("kafka-python", "kafka-python consumer", "consume"),
+    ),
+    (
+        Target(CONSUME, TUNED_CONSUME, CPU, 1 / 10),
+        Target(POLL, TUNED_POLL, CPU, 1 / 6),
+        Target(COLUMNS, TUNED_CONSUME, CPU, 1 / 25),
+        Target(COLUMNS, "librdkafka in C", CPU, 1 / 6),
+        Target(CONSUME, TUNED_CONSUME, CPU, 1 / 5, size=1000),
+        Target(COLUMNS, TUNED_CONSUME, CPU, 1 / 7, size=1000),
+    ),
+    reads=True,
+)
+JOBS = {job.name: job for job in (THROUGHPUT, PACED, LATENCY, MEMORY, LIMIT, READING)}

@@ -7,72 +7,21 @@
  *
  *     gcc -O2 -o librdkafka_producer librdkafka_producer.c .../librdkafka.so.1 -Wl,-rpath,...
  */
-#define _GNU_SOURCE
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
+#define PEER "librdkafka_producer"
+#include "librdkafka_peer.h"
 
-typedef struct rd_kafka_s rd_kafka_t;
-typedef struct rd_kafka_topic_s rd_kafka_topic_t;
-typedef struct rd_kafka_conf_s rd_kafka_conf_t;
-typedef struct rd_kafka_message_s {
-    int err;
-    rd_kafka_topic_t *rkt;
-    int32_t partition;
-    void *payload;
-    size_t len;
-    void *key;
-    size_t key_len;
-    int64_t offset;
-    void *_private;
-} rd_kafka_message_t;
-rd_kafka_conf_t *rd_kafka_conf_new(void);
-int rd_kafka_conf_set(rd_kafka_conf_t *, const char *, const char *, char *, size_t);
 void rd_kafka_conf_set_dr_msg_cb(rd_kafka_conf_t *, void (*)(rd_kafka_t *, const rd_kafka_message_t *, void *));
-rd_kafka_t *rd_kafka_new(int, rd_kafka_conf_t *, char *, size_t);
-rd_kafka_topic_t *rd_kafka_topic_new(rd_kafka_t *, const char *, void *);
 int rd_kafka_produce(rd_kafka_topic_t *, int32_t, int, void *, size_t, const void *, size_t, void *);
 int rd_kafka_produce_batch(rd_kafka_topic_t *, int32_t, int, rd_kafka_message_t *, int);
 int rd_kafka_poll(rd_kafka_t *, int);
 int rd_kafka_flush(rd_kafka_t *, int);
 int rd_kafka_outq_len(rd_kafka_t *);
-const char *rd_kafka_version_str(void);
 enum { RD_KAFKA_PRODUCER = 0, RD_KAFKA_PARTITION_UA = -1, RD_KAFKA_MSG_F_COPY = 2 };
 enum { CHUNK_RECORDS = 1000, FLUSH_TIMEOUT_MS = 180000 };
 
-static const char *bootstrap_server, *topic_name, *payload_file, *mode = "produce", *codec = "none";
-static const char *linger_ms = "5", *settings = "tuned";
-static long record_count;
 static char **values;
 static size_t *value_sizes, value_count;
 static long delivered, failed;
-
-static void stop(const char *what) {
-    fprintf(stderr, "librdkafka_producer: %s\n", what);
-    exit(1);
-}
-
-static void read_command_line(int argc, char **argv) {
-    for (int at = 1; at + 1 < argc; at += 2) {
-        const char *name = argv[at], *value = argv[at + 1];
-        if (strcmp(name, "--bootstrap-server") == 0) bootstrap_server = value;
-        else if (strcmp(name, "--topic") == 0) topic_name = value;
-        else if (strcmp(name, "--payload-file") == 0) payload_file = value;
-        else if (strcmp(name, "--records") == 0) record_count = atol(value);
-        else if (strcmp(name, "--mode") == 0) mode = value;
-        else if (strcmp(name, "--codec") == 0) codec = value;
-        else if (strcmp(name, "--linger-ms") == 0) linger_ms = value;
-        else if (strcmp(name, "--settings") == 0) settings = value;
-        else if (strcmp(name, "--rate") == 0 && strcmp(value, "0") == 0) continue;
-        else stop(name);
-    }
-    if (bootstrap_server == NULL || topic_name == NULL || payload_file == NULL || record_count <= 0)
-        stop("--bootstrap-server, --topic, --payload-file and --records are needed");
-}
 
 static void read_values(void) {
     FILE *file = fopen(payload_file, "rb");
@@ -94,12 +43,6 @@ static void read_values(void) {
     fclose(file);
     if (value_count == 0)
         stop("the payload file is empty");
-}
-
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value) {
-    char text[512];
-    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != 0)
-        stop(text);
 }
 
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque) {
@@ -159,39 +102,6 @@ static void produce_batches(rd_kafka_t *client, rd_kafka_topic_t *topic) {
                 produce(client, topic, (size_t)(sent + number) % value_count);
         sent += count;
         rd_kafka_poll(client, 0);
-    }
-}
-
-static double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static double cpu_seconds(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
-static long resident_kb(const char *row) {
-    char line[256];
-    long size_kb = 0;
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, row, strlen(row)) == 0)
-            size_kb = atol(line + strlen(row) + 1);
-    if (file != NULL)
-        fclose(file);
-    return size_kb;
-}
-
-static void reset_resident_max(void) { /* proc(5), clear_refs */
-    FILE *file = fopen("/proc/self/clear_refs", "w");
-    if (file != NULL) {
-        fputs("5", file);
-        fclose(file);
     }
 }
 

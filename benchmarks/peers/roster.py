@@ -85,10 +85,10 @@ def librdkafka_library() -> Path:
     raise PeerMissing("no librdkafka: neither in confluent-kafka's wheel nor on the system")
 
 
-def librdkafka_peer() -> list[str]:
-    """Return how to call the C program on librdkafka."""
+def librdkafka_peer(program: str) -> list[str]:
+    """Return how to call a C program on librdkafka."""
     library = librdkafka_library()
-    return compiled_c("librdkafka_producer", [str(library), f"-Wl,-rpath,{library.parent}"])
+    return compiled_c(program, [str(library), f"-Wl,-rpath,{library.parent}"])
 
 
 def franz_go_peer() -> list[str]:
@@ -123,9 +123,14 @@ PEERS: dict[str, Callable[[], list[str]]] = {
     "confluent-kafka": lambda: python_peer("confluent_kafka_producer", "confluent_kafka"),
     "kafka-python": lambda: python_peer("kafka_python_producer", "kafka"),
     "aiokafka": lambda: python_peer("aiokafka_producer", "aiokafka"),
-    "librdkafka": librdkafka_peer,
+    "librdkafka": lambda: librdkafka_peer("librdkafka_producer"),
     "franz-go": franz_go_peer,
     "java": java_peer,
+    "fastkafka consumer": lambda: python_peer("fastkafka_consumer", "fastkafka"),
+    "confluent-kafka consumer": lambda: python_peer("confluent_kafka_consumer", "confluent_kafka"),
+    "kafka-python consumer": lambda: python_peer("kafka_python_consumer", "kafka"),
+    "aiokafka consumer": lambda: python_peer("aiokafka_consumer", "aiokafka"),
+    "librdkafka consumer": lambda: librdkafka_peer("librdkafka_consumer"),
 }
 
 

@@ -24,7 +24,7 @@ var (
 	topic           = flag.String("topic", "", "")
 	payloadFile     = flag.String("payload-file", "", "one value a line")
 	records         = flag.Int("records", 0, "")
-	mode            = flag.String("mode", "produce", "produce, produce_callback or latency")
+	mode            = flag.String("mode", "produce", "produce, produce_callback, latency or consume")
 	codec           = flag.String("codec", "none", "")
 	lingerMs        = flag.Int("linger-ms", 5, "")
 	settings        = flag.String("settings", "tuned", "default or tuned")
@@ -118,8 +118,44 @@ func produceEach(client *kgo.Client, values [][]byte, promise func(*kgo.Record, 
 	}
 }
 
+// consumeAll reads the topic from its beginning. The client knows of no topic before.
+func consumeAll() {
+	options := []kgo.Opt{
+		kgo.SeedBrokers(*bootstrapServer),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	}
+	if *settings == "tuned" {
+		options = append(options, kgo.FetchMaxBytes(50<<20), kgo.FetchMaxPartitionBytes(8<<20))
+	}
+	client, err := kgo.NewClient(options...)
+	check(err)
+	background := context.Background()
+	check(client.Ping(background))
+	check(os.WriteFile("/proc/self/clear_refs", []byte("5"), 0))
+	idleKb := residentKb("VmRSS")
+	got, sizeBytes := 0, 0
+	wall, cpu := time.Now(), cpuSeconds()
+	client.AddConsumeTopics(*topic)
+	for got < *records {
+		fetches := client.PollFetches(background)
+		check(fetches.Err())
+		fetches.EachRecord(func(record *kgo.Record) {
+			sizeBytes += len(record.Value)
+			got++
+		})
+	}
+	check(json.NewEncoder(os.Stdout).Encode(map[string]any{
+		"records": got, "warm_up": 0, "bytes": sizeBytes, "cpu_seconds": cpuSeconds() - cpu,
+		"seconds": time.Since(wall).Seconds(), "resident_over_idle_kb": residentKb("VmHWM") - idleKb,
+	}))
+}
+
 func main() {
 	flag.Parse()
+	if *mode == "consume" {
+		consumeAll()
+		return
+	}
 	values := readValues()
 	client := newClient()
 	warmUp := &kgo.Record{Value: values[len(values)-1]} // connections, metadata, producer id
