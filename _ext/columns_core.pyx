@@ -42,6 +42,8 @@ cdef class ColumnsCore(ConsumerCore):
             raise ValueError("num_messages must be between 0 and 1000000 (1M)")
         self.check_usable()
         self.calls += 1
+        if self.takes_whole:
+            self.take_as(False)
         deadline_ns = deadline_after(timeout)
         records = fetched_records_new()
         self.take_unreturned(records, num_messages)

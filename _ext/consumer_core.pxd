@@ -27,12 +27,14 @@ cdef class ConsumerCore(ClientCore):
     cdef list events                      # (callback, argument): served by the next consume() or poll()
     cdef bytes raw_client_id
     cdef bint is_woken
+    cdef bint takes_whole                 # batches() was called last: what comes is not decoded
 
     cdef FetchPosition* position_of(self, str topic, int partition) except NULL
     cdef FetchPosition* assigned_position(self, str topic, int partition) except NULL
     cdef int wish(self, FetchPosition* position, StartAt start_at, int64_t offset, int32_t leader_epoch) except -1
     cdef int serve_events(self) except -1
     cdef int drop_overtaken(self) except -1
+    cdef int take_as(self, bint whole) except -1
     cdef FetchedBatch* next_batch(self) noexcept
     cdef void finish_batch(self) noexcept
     cdef void remember(self, FetchedBatch* batch) noexcept
@@ -44,5 +46,6 @@ cdef class ConsumerCore(ClientCore):
     cdef void advance(self, FetchedBatch* batch, int32_t count) noexcept
     cdef void let_go_of_all(self) noexcept
     cdef int _go_on(self, FetchPosition* position) except -1
+    cdef int _rewind_unreturned(self, FetchPosition* position) except -1
     cdef int _answer_offset(self, str topic, int partition, int32_t fetch_generation, int64_t offset,
                             int32_t leader_epoch, int32_t error_code, bytes text) except -1

@@ -6,7 +6,6 @@
 # What is marked "application" in FetchPosition, and `taken`, belong to whoever holds the GIL.
 from fastkafka.errors import KafkaError, KafkaException, StateError
 
-from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
@@ -18,17 +17,16 @@ from fastkafka._core.fetch_position cimport (
     FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_STOPPED, OFFSET_UNKNOWN, PositionWish, START_AT_EARLIEST,
     START_AT_LATEST, START_AT_OFFSET, START_AT_RESET, START_WHERE_IT_WAS, position_new,
 )
-from fastkafka._core.fetched_records cimport (
-    EVENT_TEXT_BYTES, fetched_let_go, fetched_move_out, fetched_pins_much, fetched_take_all,
-)
+from fastkafka._core.fetch_wishes cimport offset_submission_new, wish_submission_new
+from fastkafka._core.fetched_records cimport fetched_let_go, fetched_move_out, fetched_pins_much, fetched_take_all
 from fastkafka._core.fetcher cimport (
-    BOUND_BYTES_FIRST, fetcher_apply, fetcher_destroy, fetcher_give_room, fetcher_offset_failed, fetcher_offset_found, fetcher_on_closed,
+    BOUND_BYTES_FIRST, fetcher_destroy, fetcher_give_room, fetcher_on_closed,
     fetcher_on_leader_changed, fetcher_on_topic_failed, fetcher_on_topic_replaced, fetcher_on_up,
     fetcher_set_bound, fetcher_tick,
 )
 from fastkafka._core.lock cimport signal_raise, signal_read
 from fastkafka._core.message cimport Message, message_of_entry, message_of_error, messages_of_entries
-from fastkafka._core.submissions cimport Submission, submission_new
+from fastkafka._core.submissions cimport Submission
 from fastkafka._core.topics cimport Partition, topic_partition
 from fastkafka._core.waiter cimport deadline_after, wait_for
 
@@ -43,38 +41,6 @@ _STATE_NAMES = {
     FETCH_BACKING_OFF: "backing off",
     FETCH_STOPPED: "stopped by an error; seek to go on",
 }
-
-
-# --- submissions ----------------------------------------------------------------------------------
-
-cdef struct WishSubmission:
-    Submission submission
-    PositionWish wish
-
-cdef struct OffsetSubmission:             # the control thread's answer to offset_wanted
-    Submission submission
-    FetchPosition* position
-    int32_t fetch_generation
-    int64_t offset
-    int32_t leader_epoch
-    int32_t error_code
-    char text[EVENT_TEXT_BYTES]
-
-
-cdef void _apply_wish(Submission* submission, void* owner) noexcept nogil:
-    fetcher_apply(<Fetcher*>submission.subject, &(<WishSubmission*>submission).wish)
-    free(submission)
-
-
-cdef void _apply_offset(Submission* submission, void* owner) noexcept nogil:
-    cdef OffsetSubmission* whole = <OffsetSubmission*>submission
-    if whole.error_code != 0:
-        fetcher_offset_failed(<Fetcher*>submission.subject, whole.position, whole.fetch_generation,
-                              whole.error_code, whole.text)
-    else:
-        fetcher_offset_found(<Fetcher*>submission.subject, whole.position, whole.fetch_generation,
-                             whole.offset, whole.leader_epoch)
-    free(whole)
 
 
 cdef StartAt _start_at(int64_t offset) except *:
@@ -221,18 +187,19 @@ cdef class ConsumerCore(ClientCore):
 
     cdef int wish(self, FetchPosition* position, StartAt start_at, int64_t offset, int32_t leader_epoch) except -1:
         """Submit what is wanted of a partition now, and drop what was fetched for the wish before."""
-        cdef WishSubmission* whole = <WishSubmission*>submission_new(_apply_wish, sizeof(WishSubmission))
-        if whole == NULL:
+        cdef PositionWish wish
+        cdef Submission* submission
+        wish.position = position
+        wish.is_assigned = position.is_assigned
+        wish.is_paused = position.is_paused_by_application
+        wish.start_at = start_at
+        wish.offset = offset
+        wish.leader_epoch = leader_epoch
+        wish.application_generation = add32(&position.application_generation, 1)
+        submission = wish_submission_new(self.fetcher, &wish)
+        if submission == NULL:
             raise MemoryError
-        whole.submission.subject = self.fetcher
-        whole.wish.position = position
-        whole.wish.is_assigned = position.is_assigned
-        whole.wish.is_paused = position.is_paused_by_application
-        whole.wish.start_at = start_at
-        whole.wish.offset = offset
-        whole.wish.leader_epoch = leader_epoch
-        whole.wish.application_generation = add32(&position.application_generation, 1)
-        self.submit_to_loop(&whole.submission)
+        self.submit_to_loop(submission)
         return self.drop_overtaken()
 
     cdef int drop_overtaken(self) except -1:
@@ -289,6 +256,13 @@ cdef class ConsumerCore(ClientCore):
         self.unreturned = kept
         return first
 
+    cdef int _rewind_unreturned(self, FetchPosition* position) except -1:
+        """Go back to what an interrupted call did not return, so that it is fetched again."""
+        first = self._forget_unreturned(<object>position.topic_name, position.partition.index)
+        if first is not None:
+            position.position = first
+        return 0
+
     def assigned_partitions(self):
         """Return [(topic, partition)] of the assignment, in the order of first use."""
         cdef list found = []
@@ -309,9 +283,7 @@ cdef class ConsumerCore(ClientCore):
         """Return nothing more of it until resume_partition; what was fetched is fetched again then."""
         cdef FetchPosition* position = self.assigned_position(topic, partition)
         if not position.is_paused_by_application:
-            first = self._forget_unreturned(topic, partition)
-            if first is not None:
-                position.position = first
+            self._rewind_unreturned(position)
             position.is_paused_by_application = True
             self._go_on(position)
 
@@ -361,19 +333,25 @@ cdef class ConsumerCore(ClientCore):
     cdef int _answer_offset(self, str topic, int partition, int32_t fetch_generation, int64_t offset,
                             int32_t leader_epoch, int32_t error_code, bytes text) except -1:
         cdef FetchPosition* position = self.position_of(topic, partition)
-        cdef OffsetSubmission* whole = <OffsetSubmission*>submission_new(_apply_offset, sizeof(OffsetSubmission))
-        if whole == NULL:
+        cdef Submission* submission = offset_submission_new(self.fetcher, position, fetch_generation, offset,
+                                                            leader_epoch, error_code, text)
+        if submission == NULL:
             raise MemoryError
-        whole.submission.subject = self.fetcher
-        whole.position = position
-        whole.fetch_generation = fetch_generation
-        whole.offset = offset
-        whole.leader_epoch = leader_epoch
-        whole.error_code = error_code
-        snprintf(whole.text, sizeof(whole.text), "%s", <const char*>text)
-        return self.submit_to_loop(&whole.submission)
+        return self.submit_to_loop(submission)
 
     # --- records ---
+
+    cdef int take_as(self, bint whole) except -1:
+        """Have batches come whole from now on, or decoded: each partition goes on where it is, and is fetched again."""
+        cdef FetchPosition* position = self.positions_made
+        self.takes_whole = whole
+        store32(&self.fetcher.decoder.keeps_whole, whole)
+        while position != NULL:
+            if position.is_assigned:
+                self._rewind_unreturned(position)
+                self._go_on(position)
+            position = position.made_before
+        return 0
 
     cdef FetchedBatch* next_batch(self) noexcept:
         """Return the first batch that has something to return, or NULL."""
@@ -385,7 +363,7 @@ cdef class ConsumerCore(ClientCore):
                 if batch == NULL:
                     return NULL
             if batch.application_generation == load32(&batch.position.application_generation):
-                if batch.error_code != 0 or batch.entry_index < batch.entries_count:
+                if batch.error_code != 0 or batch.whole != NULL or batch.entry_index < batch.entries_count:
                     return batch
                 batch.position.position = batch.next_offset
             self.finish_batch()
@@ -506,6 +484,8 @@ cdef class ConsumerCore(ClientCore):
             raise ValueError("num_messages must be between 0 and 1000000 (1M)")
         self.check_usable()
         self.calls += 1
+        if self.takes_whole:
+            self.take_as(False)
         deadline_ns = deadline_after(timeout)
         messages = self.unreturned[:num_messages]
         del self.unreturned[:num_messages]
@@ -534,6 +514,8 @@ cdef class ConsumerCore(ClientCore):
         self.calls += 1
         if not PyFloat_CheckExact(timeout) and not PyLong_CheckExact(timeout):
             timeout = <double>timeout
+        if self.takes_whole:
+            self.take_as(False)
         if self.unreturned:
             return self.unreturned.pop(0)
         while True:

@@ -20,7 +20,7 @@ from fastkafka._core.fetch_position cimport (
     FETCH_FETCHING, START_AT_RESET, FetchPosition, position_back_off, position_fetch_again, position_find_again,
 )
 from fastkafka._core.fetched_records cimport (
-    EVENT_TEXT_BYTES, FetchedBatch, UndecodedBatch, fetched_decode, fetched_push, fetched_tell,
+    EVENT_TEXT_BYTES, FetchedBatch, UndecodedBatch, fetched_decode, fetched_push, fetched_records_count, fetched_tell,
 )
 from fastkafka._core.fetcher cimport fetcher_charge, fetcher_tell, fetcher_tell_error, fetcher_want_leader
 from fastkafka._core.frame cimport frame_release, frame_retain
@@ -195,7 +195,7 @@ cdef void _publish(Fetcher* fetcher, UndecodedBatch* undecoded, FetchedBatch* ba
     if grown > 0:
         fetcher_charge(fetcher, position, grown)
         undecoded.queued_bytes += grown
-    position.records_decoded += batch.entries_count - batch.entry_index
+    position.records_decoded += fetched_records_count(batch)
     position.bytes_decoded += undecoded.header.batch_bytes
     add64(&position.queued_records, batch.entries_count)
     batch.queued_bytes = undecoded.queued_bytes
@@ -204,7 +204,7 @@ cdef void _publish(Fetcher* fetcher, UndecodedBatch* undecoded, FetchedBatch* ba
     if undecoded.is_left_out:
         fetcher.transport.counters.batches_skipped += 1
     fetcher.transport.counters.batches_decoded += 1
-    fetcher.transport.counters.records_decoded += batch.entries_count - batch.entry_index
+    fetcher.transport.counters.records_decoded += fetched_records_count(batch)
     fetcher.transport.counters.last_decoded_at_ns = monotonic_ns()
     fetched_push(&fetcher.queue, batch)
 

@@ -29,3 +29,4 @@ cdef class FetchedRecords:
     cdef Py_ssize_t index_of(self, Py_ssize_t index) except -1
 
 cdef FetchedRecords fetched_records_new()
+cdef object whole_batch_view(FetchedBatch* batch)

@@ -12,7 +12,7 @@ from fastkafka._core.arrow_export cimport arrow_stream_capsule, arrow_wants_larg
 from fastkafka._core.fetched_parts cimport (
     COLUMN_KEY_BYTES, COLUMN_KEY_POSITION, COLUMN_OFFSET, COLUMN_PARTITION, COLUMN_TIMESTAMP, COLUMN_TOPIC_INDEX,
     COLUMN_VALUE_BYTES, COLUMN_VALUE_POSITION, FetchedPart, column_gather, column_in_place, column_item_bytes,
-    parts_add, parts_copy, parts_data, parts_find, parts_join, parts_new,
+    parts_add, parts_add_whole, parts_copy, parts_data, parts_find, parts_join, parts_new,
 )
 from fastkafka._core.pin cimport pin_release, pin_retain
 from fastkafka._core.record_batch_reader cimport RecordEntry, headers_as_list
@@ -69,6 +69,19 @@ cdef FetchedMemory _memory_gathered(FetchedParts* parts, Py_ssize_t count, int i
         raise MemoryError
     memory.data = <char*>memory.own
     return memory
+
+
+cdef object whole_batch_view(FetchedBatch* batch):
+    """Return a read-only memoryview of a batch that was not decoded, which stays pinned while anybody looks at it."""
+    cdef FetchedParts* parts = parts_new()
+    if parts == NULL:
+        raise MemoryError
+    try:
+        if not parts_add_whole(parts, batch):
+            raise MemoryError
+        return memoryview(_memory_new(parts, batch.records, batch.records_bytes, 1))
+    finally:
+        pin_release(&parts.pin)
 
 
 cdef FetchedRecords fetched_records_new():

@@ -43,6 +43,7 @@ cdef struct FetchedParts:
 
 cdef FetchedParts* parts_new() noexcept nogil
 cdef bint parts_add(FetchedParts* parts, FetchedBatch* batch, int32_t entry_index, int32_t count, int32_t topic_index) noexcept nogil
+cdef bint parts_add_whole(FetchedParts* parts, FetchedBatch* batch) noexcept nogil
 cdef FetchedParts* parts_copy(FetchedParts* parts) noexcept nogil
 cdef FetchedPart* parts_find(FetchedParts* parts, Py_ssize_t index) noexcept nogil
 cdef const char* parts_data(FetchedParts* parts, int64_t* bytes) noexcept nogil

@@ -5,7 +5,7 @@
 # next: fetched_columns shows them as numpy arrays, arrow_export as Arrow arrays
 # No Python object is in it, so that an Arrow array may be released by a thread that Python does not know.
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from fastkafka._core.frame cimport frame_release, frame_retain
 from fastkafka._core.pin cimport pin_release, pin_retain
 
@@ -39,7 +39,7 @@ cdef FetchedParts* parts_new() noexcept nogil:
 
 
 cdef FetchedPart* _next_part(FetchedParts* parts) noexcept nogil:
-    """Return a zeroed part behind the others, which does not count yet; NULL without memory."""
+    """Return a part behind the others, which does not count yet; NULL without memory."""
     cdef Py_ssize_t capacity
     cdef FetchedPart* grown
     if parts.count == parts.capacity:
@@ -60,29 +60,48 @@ cdef void _count_part(FetchedParts* parts, FetchedPart* part) noexcept nogil:
     parts.count += 1
 
 
+cdef FetchedPart* _part_of(FetchedParts* parts, FetchedBatch* batch) noexcept nogil:
+    """Return a part that pins a batch and the frame it is in, and has nothing of it yet; NULL without memory."""
+    cdef FetchedPart* part = _next_part(parts)
+    if part == NULL:
+        return NULL
+    memset(part, 0, sizeof(FetchedPart))
+    part.batch = batch
+    part.frame = batch.frame
+    part.records = batch.records
+    part.partition = batch.partition
+    pin_retain(&batch.pin, 1)
+    if batch.frame != NULL:
+        frame_retain(batch.frame)
+    return part
+
+
+cdef bint parts_add_whole(FetchedParts* parts, FetchedBatch* batch) noexcept nogil:
+    """Take a batch that was not decoded, and pin it: its bytes, no records. False without memory."""
+    cdef FetchedPart* part = _part_of(parts, batch)
+    if part == NULL:
+        return False
+    part.span_bytes = batch.records_bytes
+    _count_part(parts, part)
+    return True
+
+
 cdef bint parts_add(FetchedParts* parts, FetchedBatch* batch, int32_t entry_index, int32_t count, int32_t topic_index) noexcept nogil:
     """Take `count` records of a batch from `entry_index` on, and pin it; False without memory.
 
     Thread: the one with the GIL, since a batch may move while nobody has it
     """
-    cdef FetchedPart* part = _next_part(parts)
+    cdef FetchedPart* part = _part_of(parts, batch)
     cdef int32_t end
     if part == NULL:
         return False
-    part.batch = batch
-    part.frame = batch.frame
-    part.records = batch.records
     part.entries = batch.entries + entry_index
     part.count = count
-    part.partition = batch.partition
     part.topic_index = topic_index
     part.span_begin = part.entries[0].key_position
     # What stands between two records is not worth finding out.
     end = batch.records_bytes if entry_index + count == batch.entries_count else part.entries[count].key_position
     part.span_bytes = end - part.span_begin
-    pin_retain(&batch.pin, 1)
-    if batch.frame != NULL:
-        frame_retain(batch.frame)
     _count_part(parts, part)
     return True
 

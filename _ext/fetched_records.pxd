@@ -39,6 +39,7 @@ cdef struct FetchedBatch:
     Frame* frame                          # the receive buffer that records are slices of, or a copy of them
     const char* records
     int32_t records_bytes
+    BatchHeader* whole                    # not decoded: `records` is the batch as it came; NULL: records and entries
     RecordEntry* entries
     int32_t entries_count
     int32_t entry_index                   # the next one to return
@@ -69,6 +70,7 @@ cdef struct BatchDecoder:
     Bytes decompressed                    # reused; the records are copied out of it
     size_t decompressed_bytes_max
     bint check_crcs
+    int32_t keeps_whole                   # atomic; batches are only checked, for an application that passes them on
 
 cdef int fetched_decode(BatchDecoder* decoder, UndecodedBatch* undecoded, FetchedBatch** out) noexcept nogil
 cdef FetchedBatch* fetched_event(FramePool* pool, FetchPosition* position, int32_t error_code, int64_t offset,
@@ -76,6 +78,7 @@ cdef FetchedBatch* fetched_event(FramePool* pool, FetchPosition* position, int32
 cdef void fetched_push(FetchedQueue* queue, FetchedBatch* batch) noexcept nogil
 cdef void fetched_tell(FetchedQueue* queue) noexcept nogil
 cdef FetchedBatch* fetched_take_all(FetchedQueue* queue) noexcept nogil
+cdef int32_t fetched_records_count(const FetchedBatch* batch) noexcept nogil
 cdef bint fetched_pins_much(FetchedBatch* batch) noexcept nogil
 cdef void fetched_move_out(FetchedBatch* batch) noexcept nogil
 cdef void fetched_let_go(FetchedBatch* batch) noexcept nogil

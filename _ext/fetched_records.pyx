@@ -119,8 +119,25 @@ cdef int _check_left_out(BatchDecoder* decoder, UndecodedBatch* undecoded, Fetch
     return BATCH_OK if out[0] != NULL else BATCH_NO_MEMORY
 
 
+cdef int _keep_whole(BatchDecoder* decoder, UndecodedBatch* undecoded, FetchedBatch** out) noexcept nogil:
+    """Check the CRC and nothing else: the batch stays as it came, a slice of the frame."""
+    cdef FetchedBatch* batch
+    if decoder.check_crcs and not batch_crc_matches(undecoded.data, &undecoded.header):
+        return BATCH_CRC_MISMATCH
+    batch = out[0] = _new(decoder.pool, undecoded.position, 0, sizeof(BatchHeader))
+    if batch == NULL:
+        return BATCH_NO_MEMORY
+    batch.whole = <BatchHeader*>batch.records
+    batch.whole[0] = undecoded.header
+    frame_retain(undecoded.frame)
+    batch.frame = undecoded.frame
+    batch.records = undecoded.data
+    batch.records_bytes = undecoded.header.batch_bytes
+    return BATCH_OK
+
+
 cdef int fetched_decode(BatchDecoder* decoder, UndecodedBatch* undecoded, FetchedBatch** out) noexcept nogil:
-    """Check, decompress and index one batch.
+    """Check, decompress and index one batch, or only check it when the application wants whole batches.
 
     Returns: BATCH_OK with a new FetchedBatch (without records when it is left out), or what is wrong
     Thread:  I/O
@@ -129,8 +146,11 @@ cdef int fetched_decode(BatchDecoder* decoder, UndecodedBatch* undecoded, Fetche
     cdef BatchHeader* header = &undecoded.header
     cdef FetchedBatch* batch = NULL
     cdef int status
-    if undecoded.is_left_out:
+    cdef bint is_whole = load32(&decoder.keeps_whole)
+    if undecoded.is_left_out or is_whole and header.records_count == 0:
         status = _check_left_out(decoder, undecoded, &batch)
+    elif is_whole:
+        status = _keep_whole(decoder, undecoded, &batch)
     elif header.attributes & COMPRESSION_MASK == CODEC_NONE:
         status = _decode_plain(decoder, undecoded, &batch)
     else:
@@ -139,7 +159,7 @@ cdef int fetched_decode(BatchDecoder* decoder, UndecodedBatch* undecoded, Fetche
         if batch != NULL:
             pin_release(&batch.pin)
         return status
-    batch.entries_count = 0 if undecoded.is_left_out else header.records_count
+    batch.entries_count = 0 if undecoded.is_left_out or is_whole else header.records_count
     batch.timestamp_type = TIMESTAMP_LOG_APPEND_TIME if header.attributes & TIMESTAMP_TYPE_BIT else TIMESTAMP_CREATE_TIME
     batch.leader_epoch = header.partition_leader_epoch
     batch.next_offset = header.last_offset + 1
@@ -159,7 +179,7 @@ cdef void fetched_push(FetchedQueue* queue, FetchedBatch* batch) noexcept nogil:
         queue.tail.next = batch
     queue.tail = batch
     release(&queue.lock)
-    queue.untold_records += batch.entries_count
+    queue.untold_records += fetched_records_count(batch)
     queue.is_untold = True
     if batch.error_code != 0 or queue.untold_records >= load32(&queue.wanted_records):
         fetched_tell(queue)
@@ -181,6 +201,11 @@ cdef FetchedBatch* fetched_take_all(FetchedQueue* queue) noexcept nogil:
     queue.head = queue.tail = NULL
     release(&queue.lock)
     return head
+
+
+cdef int32_t fetched_records_count(const FetchedBatch* batch) noexcept nogil:
+    """Return how many records of the batch are still to be returned."""
+    return batch.whole.records_count if batch.whole != NULL else batch.entries_count - batch.entry_index
 
 
 cdef bint fetched_pins_much(FetchedBatch* batch) noexcept nogil:

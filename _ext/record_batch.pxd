@@ -11,3 +11,6 @@ cdef class RecordBatch:
     cdef readonly str topic
     cdef readonly int32_t partition
     cdef readonly object raw
+    cdef bint crc_is_checked               # by the I/O thread that received it: `raw` has not changed since
+
+cdef RecordBatch record_batch_of(object raw, str topic, int32_t partition, const BatchHeader* header, bint crc_is_checked)

@@ -15,6 +15,17 @@ from fastkafka._core.record_batch_reader cimport BATCH_OK, BATCH_PARTIAL, batch_
 _CODEC_NAMES = {number: name for name, number in CODECS.items()}
 
 
+cdef RecordBatch record_batch_of(object raw, str topic, int32_t partition, const BatchHeader* header, bint crc_is_checked):
+    """Return the batch that a read-only memoryview of ours holds, whose header was read already."""
+    cdef RecordBatch batch = RecordBatch.__new__(RecordBatch)
+    batch.raw = raw
+    batch.topic = topic
+    batch.partition = partition
+    batch.header = header[0]
+    batch.crc_is_checked = crc_is_checked
+    return batch
+
+
 cdef class RecordBatch:
     """A record batch that nobody has looked into: its header's fields, its place, its bytes.
 
@@ -24,7 +35,7 @@ cdef class RecordBatch:
     """
 
     def __init__(self):
-        raise TypeError("record batches come from RecordBatch.from_bytes()")
+        raise TypeError("record batches come from RecordBatch.from_bytes() and Consumer.batches()")
 
     @classmethod
     def from_bytes(cls, raw, str topic=None, int32_t partition=-1):

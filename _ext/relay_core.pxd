@@ -21,7 +21,7 @@ cdef struct WholeBatches:                  # what one item holds, all of it chec
 
 cdef class RelayCore(BulkCore):
     cdef int _take_item(self, str topic, item, int32_t partition, report, Repacker* repacker, Taken* taken) except -1
-    cdef int _take_buffer(self, str topic, const char* data, Py_ssize_t bytes, int32_t partition, report,
-                          Repacker* repacker, Taken* taken) except -1
+    cdef int _take_buffer(self, str topic, const char* data, Py_ssize_t bytes, bint crc_is_checked, int32_t partition,
+                          report, Repacker* repacker, Taken* taken) except -1
     cdef int _take_whole(self, str topic, WholeAppend* whole, report, int64_t deadline_ns) except -1
     cdef int _refuse(self, str topic, int32_t partition, WholeBatches* found, const char* first, int status) except -1

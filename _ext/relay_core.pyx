@@ -34,8 +34,8 @@ cdef bint _make_room(WholeBatches* found) noexcept nogil:
     return True
 
 
-cdef int _check_all(const char* data, Py_ssize_t bytes, size_t bytes_max, SlabPool* pool, Repacker* repacker,
-                    WholeBatches* found) noexcept nogil:
+cdef int _check_all(const char* data, Py_ssize_t bytes, bint crc_is_checked, size_t bytes_max, SlabPool* pool,
+                    Repacker* repacker, WholeBatches* found) noexcept nogil:
     """Check the batches that stand one behind another in a buffer; BATCH_OK, or what is wrong with the last one looked at."""
     cdef const char* end = data + bytes
     cdef int status = BATCH_OK if bytes else BATCH_PARTIAL
@@ -43,7 +43,8 @@ cdef int _check_all(const char* data, Py_ssize_t bytes, size_t bytes_max, SlabPo
     while status == BATCH_OK and found.data < end:
         if not _make_room(found):
             return BATCH_NO_MEMORY
-        status = whole_check(found.data, end, bytes_max, pool, repacker, &found.header, &found.batches[found.count])
+        status = whole_check(found.data, end, crc_is_checked, bytes_max, pool, repacker, &found.header,
+                             &found.batches[found.count])
         if status == BATCH_OK:
             found.count += 1
             found.data += found.header.batch_bytes
@@ -82,8 +83,9 @@ cdef class RelayCore(BulkCore):
                  `.taken_batches`, how many batches
         Thread:  any; waits for metadata and memory without the GIL, at most max.block.ms per item. A buffer that is
                  written to meanwhile gives a batch that the broker refuses
-        Cost:    nothing per record: a CRC and a copy of the bytes. A batch with gaps, from a compacted log, is decoded
-                 and encoded again with its codec, since brokers take no gaps
+        Cost:    nothing per record: a CRC, unless Consumer.batches() has checked it already, and a copy of the bytes. A
+                 batch with gaps, from a compacted log, is decoded and encoded again with its codec, since brokers take no
+                 gaps
         Example: producer.produce_batches("mirror", [RecordBatch.from_bytes(raw, "logs", 3)])
         """
         cdef Repacker repacker
@@ -111,9 +113,11 @@ cdef class RelayCore(BulkCore):
 
     cdef int _take_item(self, str topic, item, int32_t partition, report, Repacker* repacker, Taken* taken) except -1:
         cdef RecordBatch batch
+        cdef bint crc_is_checked = False
         cdef Py_buffer view
         if isinstance(item, RecordBatch):
             batch = item
+            crc_is_checked = batch.crc_is_checked
             if partition == -1:
                 partition = batch.partition
             item = batch.raw
@@ -127,13 +131,13 @@ cdef class RelayCore(BulkCore):
         except BufferError as problem:
             raise ValueError(f"topic {topic}: batches come from contiguous buffers: {problem}") from None
         try:
-            self._take_buffer(topic, <const char*>view.buf, view.len, partition, report, repacker, taken)
+            self._take_buffer(topic, <const char*>view.buf, view.len, crc_is_checked, partition, report, repacker, taken)
         finally:
             PyBuffer_Release(&view)
         return 0
 
-    cdef int _take_buffer(self, str topic, const char* data, Py_ssize_t bytes, int32_t partition, report,
-                          Repacker* repacker, Taken* taken) except -1:
+    cdef int _take_buffer(self, str topic, const char* data, Py_ssize_t bytes, bint crc_is_checked, int32_t partition,
+                          report, Repacker* repacker, Taken* taken) except -1:
         """Check all batches of a buffer, then take one after the other."""
         cdef int64_t deadline_ns = monotonic_ns() + self.bulk_block_ns
         cdef WholeBatches found
@@ -144,8 +148,8 @@ cdef class RelayCore(BulkCore):
         memset(&whole, 0, sizeof(whole))
         try:
             with nogil:
-                status = _check_all(data, bytes, self.accumulator.settings.message_bytes_max, &self.accumulator.pool,
-                                    repacker, &found)
+                status = _check_all(data, bytes, crc_is_checked, self.accumulator.settings.message_bytes_max,
+                                    &self.accumulator.pool, repacker, &found)
             if status != BATCH_OK:
                 self._refuse(topic, partition, &found, data, status)
             self._partition_count(topic, "whole batches go to a partition")

@@ -35,8 +35,8 @@ cdef struct Repacker:                      # what batches with gaps need; zeroed
     Decompressor decompressor
     Compressor compressor
 
-cdef int whole_check(const char* data, const char* end, size_t bytes_max, SlabPool* pool, Repacker* repacker,
-                     BatchHeader* header, WholeBatch* whole) noexcept nogil
+cdef int whole_check(const char* data, const char* end, bint crc_is_checked, size_t bytes_max, SlabPool* pool,
+                     Repacker* repacker, BatchHeader* header, WholeBatch* whole) noexcept nogil
 cdef const char* whole_status_text(int status) noexcept nogil
 cdef AppendStatus whole_append(Accumulator* accumulator, Append* append) noexcept nogil
 cdef bint whole_restore_records(ProducerBatch* batch, SlabPool* pool, Decompressor* decompressor) noexcept nogil

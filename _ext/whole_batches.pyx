@@ -38,10 +38,11 @@ from fastkafka._core.topics cimport PartitionTable
 
 # --- checking ---------------------------------------------------------------------------------------
 
-cdef int whole_check(const char* data, const char* end, size_t bytes_max, SlabPool* pool, Repacker* repacker,
-                     BatchHeader* header, WholeBatch* whole) noexcept nogil:
+cdef int whole_check(const char* data, const char* end, bint crc_is_checked, size_t bytes_max, SlabPool* pool,
+                     Repacker* repacker, BatchHeader* header, WholeBatch* whole) noexcept nogil:
     """Check the batch at `data`, and say what is to be sent of it.
 
+    Args:    crc_is_checked: somebody has summed it up already, and it cannot have changed since
     Returns: BATCH_OK; a BATCH_* or WHOLE_* status, with whole.repacked empty
     Cost:    its CRC; a batch with gaps, which a log cleaner left, is decoded and encoded again
     """
@@ -54,7 +55,7 @@ cdef int whole_check(const char* data, const char* end, size_t bytes_max, SlabPo
     whole.body = data + RECORD_BATCH_HEADER_BYTES
     whole.body_bytes = <size_t>(header.batch_bytes - RECORD_BATCH_HEADER_BYTES)
     header_crc = crc32c_extend(0, data + ATTRIBUTES_AT, RECORD_BATCH_HEADER_BYTES - ATTRIBUTES_AT)
-    if crc32c_extend(header_crc, whole.body, whole.body_bytes) != header.crc:
+    if not crc_is_checked and crc32c_extend(header_crc, whole.body, whole.body_bytes) != header.crc:
         return BATCH_CRC_MISMATCH
     whole.body_crc = crc32c_join(header_crc, header.crc, whole.body_bytes)
     whole.codec = header.attributes & COMPRESSION_MASK

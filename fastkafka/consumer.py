@@ -2,7 +2,7 @@
 
 In:     a configuration as confluent_kafka takes it; an assignment
 Out:    Messages, made by the compiled core (`_ext/consumer_core.pyx`), as all that is per record,
-        or columns of many at once (`_ext/columns_core.pyx`)
+        columns of many at once (`_ext/columns_core.pyx`), whole batches (`_ext/batches_core.pyx`)
 Thread: methods may be called from any thread; callbacks run inside poll() and consume()
 Next:   fastkafka.control finds offsets and leaders, the core's I/O thread fetches and decodes
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from fastkafka._core.columns_core import ColumnsCore
+from fastkafka._core.batches_core import BatchesCore
 from fastkafka._core.health import consumer_health
 from fastkafka.client import Client
 from fastkafka.config import resolve
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _GROUPS_LATER = "groups come in a later release: use assign() and keep offsets yourself"
 
 
-class Consumer(Client, ColumnsCore):
+class Consumer(Client, BatchesCore):
     """Read records of assigned partitions.
 
     Args:    conf: dotted property names as confluent_kafka and librdkafka have them; keyword

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 # The faces of clients; importing them imports every room below them.
-_TOP_ROOMS = ("client_core", "producer_core", "columns_core")
+_TOP_ROOMS = ("client_core", "producer_core", "batches_core")
 
 
 def _import_rooms() -> None:

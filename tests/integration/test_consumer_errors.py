@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastkafka import KafkaError, TopicPartition
+from fastkafka import KafkaError, KafkaException, TopicPartition
 from fastkafka._core.compression import CODECS
 from fastkafka.consumer import Consumer
 from tests.reference.codecs import COMPRESS
@@ -215,6 +215,30 @@ def test_damage_that_stays_is_told_and_can_be_skipped(make_consumer: MakeConsume
         assert "CRC" in message.error().str() and "offset 5" in message.error().str()
         consumer.seek(TopicPartition("t", 0, 10))
         assert values(read(consumer, 5)) == numbered(10, 5)
+
+
+def test_a_damaged_batch_is_not_passed_on_whole(make_consumer: MakeConsumer) -> None:
+    first, second, third = batches_of([5, 5, 5])
+    with FetchBroker() as broker:
+        broker.put("t", 0, first, damaged(second), third)
+        consumer = make_consumer(broker)
+        consumer.assign([TopicPartition("t", 0)])
+        batches = consumer.batches(10)
+        assert bytes(next(batches).raw) == first
+        with pytest.raises(KafkaException, match=r"CRC"):
+            next(batches)
+        consumer.seek(TopicPartition("t", 0, 10))
+        assert bytes(next(batches).raw) == third
+
+
+def test_batches_that_a_log_cleaner_emptied_are_not_passed_on(make_consumer: MakeConsumer) -> None:
+    first, second = batches_of([5, 5])
+    emptied = values_batch([], 10)
+    with FetchBroker() as broker:
+        broker.put("t", 0, first, second, emptied)
+        consumer = make_consumer(broker)
+        consumer.assign([TopicPartition("t", 0)])
+        assert [bytes(batch.raw) for batch in consumer.batches(0.5)] == [first, second]
 
 
 def test_unchecked_crcs_let_records_through(make_consumer: MakeConsumer) -> None:

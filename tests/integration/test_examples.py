@@ -30,6 +30,11 @@ SHOWN: dict[str, list[str]] = {
         r"delivered b'customer 7' None \(1, 1700000000000\)",
         r"^3 of 3 were taken",
     ],
+    "columns.py": [
+        r"'offset', 'timestamp', 'key', 'value'\] \d",
+        r"^3 values of 15 bytes in examples",
+    ],
+    "mirror.py": [r"^3 records in \d batches copied to mirror, 0 not acknowledged"],
     "consume.py": [r"^\d 0 b'key' b'value'", r"^3 records in 2 partitions of examples"],
     "serializers.py": [r"^refused: ", r"^customer 7 orders Order\(item='chair', count=1\)"],
     "outcomes.py": [
@@ -38,6 +43,8 @@ SHOWN: dict[str, list[str]] = {
     ],
     "cluster.py": [r"^new bootstrap servers: 1", r"  broker \d at 127\.0\.0\.1:\d+"],
 }
+
+READERS = ("consume.py", "columns.py", "mirror.py")
 
 
 @pytest.fixture
@@ -70,7 +77,7 @@ def test_no_example_is_left_out() -> None:
 
 @pytest.mark.parametrize("program", sorted(SHOWN))
 def test_example_shows_what_it_says(program: str, broker: EmbeddedBroker) -> None:
-    if program == "consume.py":
+    if program in READERS:
         with Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
             producer.produce_many("examples", [b"value"] * 3, keys=[b"key"] * 3)
     servers = broker.bootstrap_servers

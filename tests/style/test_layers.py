@@ -22,10 +22,10 @@ LAYERS: dict[str, str] = {
     " batch_compression sequences sender availability gathering delivery delivery_ranges"
     " produce_request produce_response refusal",
     "inbound": "fetch_position fetcher fetch_intake fetch_request fetch_response"
-    " aborted_transactions fetched_records fetched_parts arrow_export fetched_columns",
+    " aborted_transactions fetched_records fetch_wishes fetched_parts arrow_export fetched_columns",
     "faces": "message client_core delivery_reports producer_core bulk_core record_batch"
-    " relay_core transaction_core topic_handle consumer_core columns_core inquiry statistics"
-    " health",
+    " relay_core transaction_core topic_handle consumer_core columns_core batches_core inquiry"
+    " statistics health",
 }
 LAYER_OF = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
 HEIGHT = {layer: height for height, layer in enumerate(LAYERS)}
