@@ -22,6 +22,8 @@ class DeserializingConsumer(WithSerdes, Consumer, Generic[K, V]):
              key.deserializer.builder, value.deserializer.builder; without one, bytes stay bytes.
              What a builder made is closed with the consumer
     Raises:  as Consumer
+    Cost:    poll() and consume() call the deserializers; consume_batch() and batches() give bytes
+             as they came, as they do for every Consumer
     Example:
         from fastkafka.serialization import StringDeserializer
         conf = {"bootstrap.servers": "127.0.0.1:9092", "group.id": "g",

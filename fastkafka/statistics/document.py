@@ -92,6 +92,8 @@ def document_of(snapshot: Snapshot, earlier: Snapshot | None, facts: ClientFacts
         topics=topics,
     )
     if facts.kind == "consumer":
+        document["fetched_queue_bytes"] = snapshot["counters"]["fetched_queue_bytes"]
+        document["held_bytes"] = snapshot["counters"]["held_bytes"]
         document["cgrp"] = _group(partitions)
     elif snapshot["identity"] is not None:
         document["eos"] = _idempotence(snapshot)

@@ -185,7 +185,13 @@ class ClientStatistics(TypedDict):
 
 
 class Statistics(ClientStatistics, total=False):
-    """The whole document: `cgrp` of a consumer, `eos` of an idempotent producer."""
+    """The whole document: the first three are a consumer's, `eos` an idempotent producer's.
 
+    fetched_queue_bytes is what was fetched for the application and not taken, held_bytes what the
+    application has taken and still holds, by Messages, columns or batches.
+    """
+
+    fetched_queue_bytes: int
+    held_bytes: int
     cgrp: GroupStatistics
     eos: IdempotenceStatistics

@@ -147,6 +147,61 @@ def test_poll_raises_for_what_cannot_be_decoded_and_goes_on_behind_it(
         assert message.value() == 1
 
 
+def outcomes_of_polling(library: Any, broker: EmbeddedBroker, topic: str) -> list[tuple[Any, ...]]:
+    """Return what polling a topic gives: decoded records and errors, to the end of partition 0."""
+    seen: list[tuple[str, Any]] = []
+
+    def decode(data: bytes | None, context: Any) -> str | None:
+        seen.append((str(context.field), data))
+        return None if data is None else data.decode("ascii")
+
+    consumer = library.DeserializingConsumer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "group.id": "g",
+            "enable.partition.eof": True,
+            "key.deserializer": decode,
+            "value.deserializer": decode,
+        }
+    )
+    consumer.assign([library.TopicPartition(topic, 0, library.OFFSET_BEGINNING)])
+    outcomes: list[tuple[Any, ...]] = []
+    while not outcomes or outcomes[-1][:2] != ("ConsumeError", KafkaError._PARTITION_EOF):
+        try:
+            message = consumer.poll(30)
+            outcomes.append((message.key(), message.value(), message.deserialized_value()))
+        except Exception as problem:  # of two libraries, which have no class in common
+            raw = problem.kafka_message  # type: ignore[attr-defined]
+            code = problem.code  # type: ignore[attr-defined]
+            cause = type(problem.exception).__name__  # type: ignore[attr-defined]
+            outcomes.append((type(problem).__name__, code, cause, raw.offset(), raw.key()))
+    consumer.close()
+    return [*outcomes, tuple(seen)]
+
+
+def test_poll_has_the_outcomes_that_confluent_kafka_has(broker: EmbeddedBroker) -> None:
+    import confluent_kafka
+
+    import fastkafka
+
+    with Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
+        for key, value in (
+            (b"key", b"value"),
+            (None, b"no key"),
+            (b"tombstone", None),
+            (b"\xff", b"bad key"),
+            (b"key", b"\xff bad value"),
+            (b"\xff", b"\xff both bad"),
+        ):
+            producer.produce("outcomes", value, key, partition=0)
+        assert producer.flush(30) == 0
+    ours, theirs = (
+        outcomes_of_polling(library, broker, "outcomes") for library in (fastkafka, confluent_kafka)
+    )
+    assert ours == theirs
+    assert len(ours) == 8
+
+
 def test_consume_marks_what_cannot_be_decoded_and_loses_nothing(broker: EmbeddedBroker) -> None:
     produce_two(broker, "marked")
     decoded = {"value.deserializer": IntegerDeserializer()}
