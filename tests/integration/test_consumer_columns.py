@@ -65,8 +65,8 @@ def produce(broker: EmbeddedBroker, topic: str, **conf: Any) -> None:
 
 @pytest.fixture(scope="module")
 def topic(broker: EmbeddedBroker) -> str:
-    """Records in several batches of each partition."""
-    produce(broker, "records", **{"batch.num.messages": 300})
+    """Records in five batches of each partition: only full ones leave before flush()."""
+    produce(broker, "records", **{"batch.num.messages": 300, "linger.ms": 60_000})
     return "records"
 
 

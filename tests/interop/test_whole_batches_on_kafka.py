@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from fastkafka import Producer, RecordBatch
+from fastkafka import OFFSET_BEGINNING, Consumer, Producer, RecordBatch, TopicPartition
 from fastkafka._core.compression import CODECS
 from fastkafka._core.record_batch_reader import read_batches
 from tests.interop.foreign_readers import log_of, read_by_confluent, read_by_kafka_python
@@ -67,6 +67,36 @@ def test_what_java_wrote_is_read_by_strangers_from_the_mirror(
     )
     if codec in ("none", "gzip", "lz4"):  # what kafka-python brings along
         assert read_by_kafka_python(foreign_client("kafka"), kafka, mirror, len(VALUES)) == VALUES
+
+
+@every_codec
+def test_a_topic_is_copied_as_it_is_read(
+    kafka: KafkaCluster, foreign_client: ForeignClient, codec: str
+) -> None:
+    source, mirror = new_topic(kafka), new_topic(kafka)
+    kafka.run_tool(CONSOLE_PRODUCER, "--topic", source, "--compression-codec", codec, stdin=LINES)
+    conf = {"bootstrap.servers": kafka.bootstrap_servers}
+    copied = 0
+    with (
+        Consumer({**conf, "group.id": "none"}) as consumer,
+        Producer(conf) as producer,
+    ):
+        consumer.assign([TopicPartition(source, 0, OFFSET_BEGINNING)])
+        for batch in consumer.batches(TIMEOUT_S):
+            copied += producer.produce_batches(mirror, [batch])
+            if copied == len(VALUES):
+                break
+        assert producer.flush(TIMEOUT_S) == 0
+        consumer.assign([TopicPartition(mirror, 0, OFFSET_BEGINNING)])
+        columns = consumer.consume_batch(len(VALUES), TIMEOUT_S)
+    assert columns.values() == VALUES
+    assert [raw[61:] for raw in each_batch(log_of(kafka, mirror))] == [
+        raw[61:] for raw in each_batch(log_of(kafka, source))
+    ]
+    assert kafka.console_consume(mirror, len(VALUES)) == VALUES
+    assert (
+        read_by_confluent(foreign_client("confluent_kafka"), kafka, mirror, len(VALUES)) == VALUES
+    )
 
 
 @every_codec
