@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from tools.kafka_cluster import KafkaCluster, java_command
 ForeignClient = Callable[[str], ModuleType]
 
 TIMEOUT_S = 60
+# Not long ago: the broker deletes what is older than its retention.
+FIRST_TIMESTAMP_MS = int(1000 * time.time()) - 3_600_000
 PROGRAM = Path(__file__).with_name("RecordsOfJava.java")
 RECORDS_PER_TRANSACTION = 25
 
@@ -46,7 +49,7 @@ def record(number: int) -> Record:
         headers = [("twice", b"%d" % number), ("twice", b"\x00\xff"), ("empty", b"")]
     if number % 8 == 2:
         headers = [("grüße", "世界".encode()), ("null", None)]
-    return Record(1_600_000_000_000 + 977 * number, key, value, headers)
+    return Record(FIRST_TIMESTAMP_MS + 977 * number, key, value, headers)
 
 
 RECORDS = [record(number) for number in range(500)]
