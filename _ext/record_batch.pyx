@@ -41,12 +41,14 @@ cdef class RecordBatch:
     def from_bytes(cls, raw, str topic=None, int32_t partition=-1):
         """Return the batch that `raw`, a contiguous buffer, holds from its first byte to its last.
 
-        Raises:  CorruptBatch for anything but one batch of magic 2
+        Raises:  CorruptBatch for anything but one batch of magic 2; ValueError for a partition below -1
         Cost:    nothing is copied: `raw` stays exported while the batch lives
         """
         cdef RecordBatch batch = RecordBatch.__new__(RecordBatch)
         cdef Py_buffer view
         cdef int status
+        if partition < -1:
+            raise ValueError(f"partition must be -1 or where the batch comes from, not {partition}")
         memset(&view, 0, sizeof(view))
         batch.raw = memoryview(raw).cast("B").toreadonly()
         batch.topic = topic

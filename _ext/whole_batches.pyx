@@ -228,7 +228,7 @@ cdef AppendStatus whole_append(Accumulator* accumulator, Append* append) noexcep
     cdef bint only_reused = append.is_bulk and load64_relaxed(&accumulator.pool.charged_bytes) > PACE_BYTES
     cdef PartitionQueue* queue
     cdef ProducerBatch* batch
-    if append.partition >= table.count:
+    if not 0 <= append.partition < table.count:    # nobody chooses for a batch: there is no -1 here
         return APPEND_BAD_PARTITION
     if _is_over_count(accumulator, whole.records_count):
         return APPEND_FULL

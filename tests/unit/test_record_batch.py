@@ -87,3 +87,9 @@ def test_it_is_made_of_buffers_only() -> None:
         RecordBatch()
     with pytest.raises(TypeError):
         RecordBatch.from_bytes("text")
+
+
+@pytest.mark.parametrize("partition", [-2, -1000, -(2**31)])
+def test_it_comes_from_no_partition_below_minus_one(partition: int) -> None:
+    with pytest.raises(ValueError, match="partition must be -1 or where the batch comes from"):
+        RecordBatch.from_bytes(values_batch([b"x"]), "logs", partition)
