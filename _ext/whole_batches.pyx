@@ -27,7 +27,7 @@ from fastkafka._core.lock cimport acquire_nogil, release
 from fastkafka._core.partition_queue cimport PartitionQueue, batch_free, batch_new
 from fastkafka._core.record_batch_reader cimport (
     BATCH_CRC_MISMATCH, BATCH_DAMAGED, BATCH_NO_MEMORY, BATCH_OK, DECOMPRESSED_BYTES_MAX, RecordEntry,
-    batch_decompress, batch_header_read, batch_status_text, records_read,
+    batch_crc_matches, batch_decompress, batch_header_read, batch_status_text, records_read,
 )
 from fastkafka._core.record_batch_writer cimport (
     EncodedRecord, RecordCursor, batch_append_encoded, cursor_next, slab_of_records,
@@ -111,20 +111,30 @@ cdef int _check_records(BatchHeader* header, const char* records, size_t bytes) 
 # --- batches with gaps ------------------------------------------------------------------------------
 
 cdef int _repack(WholeBatch* whole, SlabPool* pool, Repacker* repacker, const char* data, BatchHeader* header) noexcept nogil:
-    """Encode the records of a compacted batch again, without gaps between their offsets; Kafka takes no others."""
-    cdef Bytes decompressed
-    cdef const char* records = whole.body
+    """Encode the records of a compacted batch again, without gaps between their offsets; Kafka takes no others.
+
+    From a copy: they are checked, then walked over, and the caller's buffer may be written to in between.
+    """
+    cdef Bytes copy, decompressed
+    cdef const char* records
     cdef size_t bytes = whole.body_bytes
     cdef int status = BATCH_OK
+    memset(&copy, 0, sizeof(copy))
     memset(&decompressed, 0, sizeof(decompressed))
-    if whole.codec != CODEC_NONE:
-        status = batch_decompress(&repacker.decompressor, data, header, DECOMPRESSED_BYTES_MAX, &decompressed)
+    if not _add(&copy, data, <size_t>header.batch_bytes):
+        return BATCH_NO_MEMORY
+    records = copy.data + RECORD_BATCH_HEADER_BYTES
+    if not batch_crc_matches(copy.data, header):
+        status = BATCH_CRC_MISMATCH
+    elif whole.codec != CODEC_NONE:
+        status = batch_decompress(&repacker.decompressor, copy.data, header, DECOMPRESSED_BYTES_MAX, &decompressed)
         records, bytes = decompressed.data, decompressed.used_bytes
     if status == BATCH_OK:
         status = _check_records(header, records, bytes)
     if status == BATCH_OK:
         status = _encode_again(whole, pool, repacker, records, bytes)
     bytes_free(&decompressed)
+    bytes_free(&copy)
     return status
 
 

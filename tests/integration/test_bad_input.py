@@ -397,6 +397,42 @@ def test_forked_child_may_exit_normally() -> None:
     assert done.stdout == "parent went on\n", done.stderr
 
 
+def test_a_buffer_that_is_written_to_while_its_gaps_are_closed_is_refused_or_taken_whole() -> None:
+    done = run_script(
+        """
+        import ctypes
+        from fastkafka.errors import CorruptBatch
+        from tests.reference.record_batches import batch, record
+
+        rows = [record(2 * number, b"k", b"v" * 20) for number in range(20_000)]
+        good = batch(rows, last_offset_delta=40_000)
+        raw = bytearray(good)
+        view = (ctypes.c_char * len(raw)).from_buffer(raw)
+        is_over = threading.Event()
+
+        def write():  # without the GIL, as the calls of other libraries do
+            while not is_over.is_set():
+                ctypes.memset(ctypes.addressof(view) + 30_000, 0xFE, len(raw) - 60_000)
+                ctypes.memmove(view, good, len(good))
+
+        broker = ScriptedBroker()
+        broker.on_produce = lambda produced: Reply(answers=False)
+        producer = make_producer(broker)
+        threading.Thread(target=write, daemon=True).start()
+        for _ in range(400):
+            try:
+                producer.produce_batches("t", [raw], partition=0)
+                producer.purge()
+            except CorruptBatch as problem:
+                assert "CRC" in str(problem), problem
+        is_over.set()
+        producer.close(0)
+        print("done")
+        """
+    )
+    assert done.stdout == "done\n", (done.returncode, done.stderr)
+
+
 def test_program_that_ends_with_unsent_records_says_so_and_ends() -> None:
     began = time.monotonic()
     done = run_script(
