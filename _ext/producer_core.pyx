@@ -255,13 +255,17 @@ cdef class ProducerCore(ReportingCore):
         store_pointer(&found.policy, policy)
 
     def stop(self):
-        """End the I/O thread; every record that has no outcome yet gets one, for a last poll()."""
+        """End the I/O thread; every record that has no outcome yet gets one, for a last poll(). Repeatable.
+
+        Thread: any; a second one returns at once: the first still ends threads and batches, which only one may
+        """
+        if self.state.is_forked or self.state.is_stopped:
+            return
         ReportingCore.stop(self)
-        if not self.state.is_forked:
-            with nogil:
-                accumulator_await_appenders(&self.accumulator)
-                workers_stop(&self.sender.workers)
-                sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
+        with nogil:
+            accumulator_await_appenders(&self.accumulator)
+            workers_stop(&self.sender.workers)
+            sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
 
     def __dealloc__(self):
         cdef int slot

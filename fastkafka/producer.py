@@ -239,11 +239,22 @@ class Producer(Client, TransactionCore):
                 self.abort_transaction(min(limit, _CLOSING_ABORT_S))
             if timeout is not None and timeout >= 0:
                 timeout = max(0.0, timeout - (time.monotonic() - began))
-        self.flush(timeout)
+        if not self._flush_last(timeout):
+            return True
         self._is_closed = True
         self._control.stop()
         self.stop()
         self.serve_last()
+        return True
+
+    def _flush_last(self, timeout: float) -> bool:
+        """Flush for close(); False when another thread has closed the producer meanwhile."""
+        try:
+            self.flush(timeout)
+        except ClosedError:
+            if self._is_closed:
+                return False
+            raise  # a forked child's
         return True
 
     def __del__(self) -> None:

@@ -213,3 +213,28 @@ def test_four_threads_and_four_workers_lose_and_reorder_nothing() -> None:
         assert producer.flush(FLUSH_S) == 0
     for partition in range(4):
         assert broker.log("t", partition).values == values_of(400)
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_threads_that_close_at_once_end_every_record_once(workers: int) -> None:
+    conf = {**SLOW, "compression.workers": workers}
+    with ScriptedBroker() as broker:
+        producer = make_producer(broker, **conf)
+        prove(producer)
+        producer.produce_many("t", values_of(1500))
+        together = threading.Barrier(4)
+
+        def close() -> None:
+            together.wait()
+            producer.close(0.01)
+
+        threads = [threading.Thread(target=close, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(FLUSH_S)
+            assert not thread.is_alive(), "close() does not end"
+        counters = producer.counters()
+        assert counters["records_finished"] == counters["records_produced"] == 1501
+        assert producer.memory_bytes()[0] == 0
+        assert worker_threads() == 0
