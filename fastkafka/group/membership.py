@@ -1,0 +1,91 @@
+"""What a group is to a consumer: the face of both protocols, and the steps of a rebalance.
+
+In:     a Subscription; the coordinator's answers, in classic.py or consumer_protocol.py
+Out:    Rebalance steps, which the consumer's poll() carries out one after the other
+Thread: the control thread, but Rebalance.done, which any thread may call
+Next:   the consumer's poll() runs listeners, commits and assigns
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from fastkafka.types import ConsumerGroupMetadata
+
+# topic and partition
+Place = tuple[str, int]
+
+
+class Subscription(NamedTuple):
+    """What a consumer wants to read: topics by name, and those whose whole name matches a pattern.
+
+    A pattern has its leading "^", as confluent_kafka takes it.
+    """
+
+    topics: frozenset[str]
+    patterns: tuple[str, ...] = ()
+
+
+class RebalanceKind(Enum):
+    """What is to be done with the partitions of a step."""
+
+    ASSIGN = "assign"
+    REVOKE = "revoke"  # they are still ours: commit, then let go
+    LOST = "lost"  # somebody else may have them already: nothing is committed
+
+
+@dataclass(frozen=True)
+class Rebalance:
+    """One step of a rebalance, for the thread that polls.
+
+    Args: is_incremental: of the cooperative protocol and KIP-848: partitions come and go, the
+          others are read on; else ASSIGN brings and REVOKE takes the whole assignment
+          done: tells the membership that the step was carried out; any thread, once
+    """
+
+    kind: RebalanceKind
+    partitions: tuple[Place, ...]
+    is_incremental: bool
+    done: Callable[[], None]
+
+
+class MembershipStatus(NamedTuple):
+    """Where a membership stands, in words: health() shows them."""
+
+    state: str  # "unjoined", "finding the coordinator", "joining", "stable", ...
+    reason: str
+
+
+class Membership(ABC):
+    """A member of a group. Every method belongs to the control thread.
+
+    Steps come one at a time: the next when `done` of the one before was called, or when the group
+    has given the member up, which is a LOST step (a step that nobody carries out any more).
+    """
+
+    @abstractmethod
+    def subscribe(self, subscription: Subscription) -> None:
+        """Join the group, or tell it another wish. Also after leave()."""
+
+    @abstractmethod
+    def rejoin(self) -> None:
+        """Join again after max.poll.interval.ms was exceeded: the application polls again."""
+
+    @abstractmethod
+    async def leave(self) -> None:
+        """End the membership; no step comes any more. A static member only stops its heartbeats.
+
+        Partitions were revoked before, by whoever calls. Never raises for what a broker answers.
+        """
+
+    @abstractmethod
+    def identity(self) -> ConsumerGroupMetadata:
+        """Return who commits: generation -1 and no member id while not a member."""
+
+    @abstractmethod
+    def status(self) -> MembershipStatus:
+        """Return where the membership stands."""
