@@ -150,7 +150,8 @@ class Producer(Client, TransactionCore):
         Example: producer.send_offsets_to_transaction(
                      consumer.position(consumer.assignment()), ConsumerGroupMetadata("copiers"))
         """
-        from fastkafka.transactions import as_group_metadata, as_offsets
+        from fastkafka.control.offsets_to_commit import as_offsets
+        from fastkafka.transactions import as_group_metadata
 
         transactions = self._transactional()
         offsets, group = as_offsets(positions), as_group_metadata(group_metadata)

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from fastkafka.errors import ClosedError
+from fastkafka.errors import ClosedError, KafkaError
 
 ROLE_PRODUCE = 0
 ROLE_FETCH = 1
@@ -108,6 +108,40 @@ class ConsumerFace(Protocol):
         self, topic: str, partition: int, fetch_generation: int, error_code: int, text: str
     ) -> None:
         """Tell the application that a partition cannot be fetched."""
+
+
+class GroupFace(Protocol):
+    """The methods of GroupCore that keep a member in its group."""
+
+    def repeat_request(
+        self,
+        node_id: int,
+        role: int,
+        frame: bytes,
+        *,
+        interval_ms: int,
+        timeout_ms: int,
+        plain: bytes,
+        varying: tuple[int, int],
+        lease_ms: int,
+        max_poll_interval_ms: int,
+    ) -> int:
+        """Send a request again and again while its reply is `plain`; "repeating_ended" tells else.
+
+        Args: varying: offset and length of what may differ in the reply, beside its correlation id
+        """
+
+    def end_repeating(self, repeat_id: int) -> None:
+        """End it; "repeating_ended" may be under way already."""
+
+    def begin_lease(self, lease_ms: int) -> None:
+        """Let the application have records for so long, until a reply renews it."""
+
+    def end_lease(self) -> None:
+        """Let it have records without a bound: this is no member of a group."""
+
+    def post_message_error(self, error: KafkaError) -> None:
+        """Have poll() return a Message with this error."""
 
 
 class CoreReference:

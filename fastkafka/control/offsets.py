@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 from fastkafka.control.backoff import Backoff
@@ -67,15 +67,24 @@ class Offsets:
         # The newest wish of each partition: an older one is over.
         self._wanted: dict[tuple[str, int], _Wanted] = {}
         self._unasked: list[_Wanted] = []
+        # Set by group_offsets.py of group; without a group nothing is committed.
+        self.on_committed_wanted: Callable[[str, int, int], None] | None = None
         self._tasks = RunningTasks()
 
     # for the core
 
     def want(self, topic: str, partition: int, fetch_generation: int, what: str) -> None:
-        """A partition has no offset to start at; `what` is earliest, latest, or reset.
+        """A partition has no offset to start at; `what` is earliest, latest, committed, or reset.
 
-        `reset` is auto.offset.reset. Wishes that come together are asked together.
+        `reset` is auto.offset.reset; where nothing is committed that holds too. Wishes that come
+        together are asked together.
         """
+        if what == "committed" and self.on_committed_wanted is not None:
+            self._wanted[topic, partition] = _Wanted(topic, partition, fetch_generation, 0)
+            self.on_committed_wanted(topic, partition, fetch_generation)
+            return
+        if what == "committed":
+            what = "reset"
         reset = self._reset if what == "reset" else what
         if what == "reset":
             text = f"{topic} [{partition}]: no offset to start at, auto.offset.reset is {reset}"
@@ -86,12 +95,35 @@ class Offsets:
             self._consumer().set_partition_error(topic, partition, fetch_generation, code, text)
             return
         if reset not in _RESETS:
-            raise ValueError(f"offset_wanted: {what!r} is not earliest, latest or reset")
+            raise ValueError(f"offset_wanted: {what!r} is not one of those above")
         wanted = _Wanted(topic, partition, fetch_generation, _RESETS[reset])
         self._wanted[topic, partition] = wanted
         if not self._unasked:
             asyncio.get_running_loop().call_soon(self._ask_together)
         self._unasked.append(wanted)
+
+    def is_current(self, topic: str, partition: int, fetch_generation: int) -> bool:
+        """Tell whether this is still the newest wish of a partition."""
+        wanted = self._wanted.get((topic, partition))
+        return wanted is not None and wanted.fetch_generation == fetch_generation
+
+    def answer(
+        self, topic: str, partition: int, fetch_generation: int, offset: int, leader_epoch: int
+    ) -> None:
+        """Tell the core where a partition starts, if that is still wished."""
+        if self.is_current(topic, partition, fetch_generation):
+            del self._wanted[topic, partition]
+            self._consumer().set_fetch_offset(
+                topic, partition, fetch_generation, offset, leader_epoch
+            )
+
+    def refuse(self, topic: str, partition: int, fetch_generation: int, error: KafkaError) -> None:
+        """Tell the core that a partition cannot start, if that is still wished."""
+        if self.is_current(topic, partition, fetch_generation):
+            del self._wanted[topic, partition]
+            self._consumer().set_partition_error(
+                topic, partition, fetch_generation, error.code(), error.str()
+            )
 
     # for calls
 
@@ -229,30 +261,14 @@ class Offsets:
         except ClosedError:
             return
         except KafkaException as exception:
-            if self._is_current(wanted):
-                error = exception.error
-                self._wanted.pop((wanted.topic, wanted.partition), None)
-                self._consumer().set_partition_error(
-                    wanted.topic,
-                    wanted.partition,
-                    wanted.fetch_generation,
-                    error.code(),
-                    error.str(),
-                )
+            place = (wanted.topic, wanted.partition, wanted.fetch_generation)
+            self.refuse(*place, exception.error)
 
     def _is_current(self, wanted: _Wanted) -> bool:
         return self._wanted.get((wanted.topic, wanted.partition)) is wanted
 
     def _tell(self, wanted: _Wanted, answer: OffsetAndEpoch) -> None:
-        if self._is_current(wanted):
-            del self._wanted[wanted.topic, wanted.partition]
-            self._consumer().set_fetch_offset(
-                wanted.topic,
-                wanted.partition,
-                wanted.fetch_generation,
-                answer.offset,
-                answer.leader_epoch,
-            )
+        self.answer(wanted.topic, wanted.partition, wanted.fetch_generation, *answer)
 
     async def _list_offsets(
         self, node_id: int, group: Iterable[_Wanted]

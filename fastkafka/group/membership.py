@@ -8,12 +8,14 @@ Next:   the consumer's poll() runs listeners, commits and assigns
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from fastkafka.errors import KafkaError, exception_for
 from fastkafka.types import ConsumerGroupMetadata
 
 # topic and partition
@@ -21,13 +23,41 @@ Place = tuple[str, int]
 
 
 class Subscription(NamedTuple):
-    """What a consumer wants to read: topics by name, and those whose whole name matches a pattern.
+    """What a consumer wants to read: topics by name, and those that match a pattern.
 
-    A pattern has its leading "^", as confluent_kafka takes it.
+    A pattern has its leading "^", as confluent_kafka takes it. In the classic protocol the client
+    looks whether a name begins as it says, with Python's expressions; with KIP-848 the broker
+    matches whole names, by RE2J.
     """
 
     topics: frozenset[str]
     patterns: tuple[str, ...] = ()
+
+
+def subscription_of(topics: object) -> Subscription:
+    """Check what subscribe() was given.
+
+    Raises: TypeError; KafkaException (_INVALID_ARG) for no topic, an empty name, a bad pattern
+    """
+    if not isinstance(topics, list):
+        raise TypeError(f"expected list of topic unicode strings, not {type(topics).__name__}")
+    for topic in topics:
+        if not isinstance(topic, str):
+            raise TypeError(f"expected list of topic unicode strings, with {topic!r} in it")
+    patterns = tuple(topic for topic in dict.fromkeys(topics) if topic.startswith("^"))
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as problem:
+            raise _refused(f"{pattern!r} is no regular expression: {problem}") from None
+    if not topics or "" in topics:
+        raise _refused("a topic without a name" if topics else "no topic is given")
+    return Subscription(frozenset(topics).difference(patterns), patterns)
+
+
+def _refused(text: str) -> Exception:
+    text = f"Failed to set subscription: {text}"
+    return exception_for(KafkaError(KafkaError._INVALID_ARG, text))
 
 
 class RebalanceKind(Enum):

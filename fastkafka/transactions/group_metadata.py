@@ -1,7 +1,7 @@
-"""What send_offsets_to_transaction() is given, in whatever shape, as what a request needs.
+"""Who commits offsets in a transaction, in whatever shape send_offsets_to_transaction() has it.
 
-In:     TopicPartitions and the group metadata of a consumer: ours or confluent_kafka's
-Out:    OffsetToCommit rows; a ConsumerGroupMetadata
+In:     the group metadata of a consumer: ours or confluent_kafka's
+Out:    a ConsumerGroupMetadata
 Thread: any
 Next:   transactions.py
 
@@ -14,49 +14,11 @@ Source: rd_kafka_consumer_group_metadata_write
 from __future__ import annotations
 
 import sys
-from typing import Any, NamedTuple
 
 from fastkafka.types import ConsumerGroupMetadata
 
 _MAGIC = b"CGMDv2:"
 _BYTES_MAX = 65536
-_INT32_MAX = 2147483647
-
-
-class OffsetToCommit(NamedTuple):
-    """Where a group goes on in one partition."""
-
-    topic: str
-    partition: int
-    offset: int
-    leader_epoch: int
-    metadata: str | None
-
-
-def as_offsets(positions: object) -> list[OffsetToCommit]:
-    """Return the offsets of a list of TopicPartitions, without those that have none.
-
-    Raises: TypeError, ValueError that name what is wrong
-    """
-    if not isinstance(positions, (list, tuple)):
-        raise TypeError(
-            f"expected a list of TopicPartition as positions, not {type(positions).__name__}"
-        )
-    return [row for row in map(_as_offset, positions) if row.offset >= 0]
-
-
-def _as_offset(place: Any) -> OffsetToCommit:
-    try:
-        topic, partition, offset = place.topic, place.partition, place.offset
-    except AttributeError:
-        raise TypeError(f"expected a TopicPartition, not {type(place).__name__}") from None
-    if not isinstance(topic, str) or not topic:
-        raise ValueError(f"a position names no topic: {place!r}")
-    if not 0 <= partition <= _INT32_MAX:
-        raise ValueError(f"a position of {topic} has partition {partition}")
-    epoch = getattr(place, "leader_epoch", None)
-    metadata = getattr(place, "metadata", None)
-    return OffsetToCommit(topic, partition, offset, -1 if epoch is None else epoch, metadata)
 
 
 def as_group_metadata(given: object) -> ConsumerGroupMetadata:

@@ -3,7 +3,7 @@
 In:     calls that Producer hands over; "partition_wanted" and "gate_moved" of the core
 Out:    requests to coordinators; moves of the core's gate; the outcome of each call
 Thread: the control thread only
-Next:   coordinators.py asks, `_ext/sequences.pyx` has the gate
+Next:   coordinators.py of control asks, `_ext/sequences.pyx` has the gate
 
 A call runs on when its time is over: the same call made again waits on, and gets its outcome. What
 is lost with a connection is asked again, so EndTxn goes out until its answer is known. What was
@@ -19,10 +19,7 @@ from typing import Any, NamedTuple, cast
 
 from fastkafka.config import Resolved
 from fastkafka.control.control_thread import ControlThread
-from fastkafka.control.core_face import CoreReference, TransactionFace
-from fastkafka.control.running_tasks import RunningTasks
-from fastkafka.errors import KafkaError, KafkaException, UnsupportedVersion, exception_for
-from fastkafka.transactions.coordinators import (
+from fastkafka.control.coordinators import (
     GROUP,
     TRANSACTION,
     Coordinators,
@@ -30,10 +27,14 @@ from fastkafka.transactions.coordinators import (
     Key,
     Question,
     Refused,
+    Verdict,
 )
-from fastkafka.transactions.group_metadata import OffsetToCommit
+from fastkafka.control.core_face import CoreReference, TransactionFace
+from fastkafka.control.offsets_to_commit import OffsetToCommit, codes_by_place, rows_by_topic
+from fastkafka.control.running_tasks import RunningTasks
+from fastkafka.errors import KafkaError, KafkaException, UnsupportedVersion, exception_for
 from fastkafka.transactions.transaction_state import TransactionMachine, TransactionState, conflict
-from fastkafka.transactions.verdicts import FENCED, Verdict, is_fatal
+from fastkafka.transactions.verdicts import FENCED, is_fatal, verdict_at_the_end, verdict_within
 from fastkafka.types import ConsumerGroupMetadata
 
 # The last versions of explicit transactions; the next ones belong to KIP-890's second part.
@@ -85,7 +86,9 @@ class Transactions:
         self._core: CoreReference = control.core
         self._reports = control.reports
         self._log = control.log
-        self._coordinators = Coordinators(control.conversations, control.metadata, settings)
+        self._coordinators = Coordinators(
+            control.conversations, control.metadata, settings, verdict_within
+        )
         self._id: str = settings["transactional.id"]
         self._timeout_ms: int = settings["transaction.timeout.ms"]
         self._producer: tuple[int, int] = _NO_PRODUCER
@@ -248,7 +251,7 @@ class Transactions:
                 named |= {"producer_id": had_id, "producer_epoch": had_epoch}
             return named
 
-        question = Question("init_producer_id", body, _error_code, of_the_end=True)
+        question = Question("init_producer_id", body, _error_code, verdict_at_the_end)
         try:
             answer = await self._coordinators.ask(self._key, question)
         except Refused as refused:
@@ -313,6 +316,7 @@ class Transactions:
             "add_partitions_to_txn",
             body,
             _codes_of_added_partitions,
+            verdict_within,
             max_version=_ADD_PARTITIONS_VERSION_MAX,
         )
 
@@ -327,7 +331,7 @@ class Transactions:
         try:
             if group.group_id not in self._groups:
                 body = {**self._named(), "group_id": group.group_id}
-                question = Question("add_offsets_to_txn", body, _error_code)
+                question = Question("add_offsets_to_txn", body, _error_code, verdict_within)
                 await self._coordinators.ask(self._key, question, self._may_add)
                 self._groups.add(group.group_id)
             key = Key(group.group_id, GROUP)
@@ -343,20 +347,10 @@ class Transactions:
     def _offset_commit(
         self, offsets: list[OffsetToCommit], group: ConsumerGroupMetadata
     ) -> Question:
-        topics: dict[str, list[dict[str, Any]]] = {}
-        for row in offsets:
-            topics.setdefault(row.topic, []).append(
-                {
-                    "partition_index": row.partition,
-                    "committed_offset": row.offset,
-                    "committed_leader_epoch": row.leader_epoch,
-                    "committed_metadata": row.metadata,
-                }
-            )
+        topics = rows_by_topic(offsets)
 
         def body(version: int) -> dict[str, Any]:
-            rows = [{"name": name, "partitions": rows} for name, rows in topics.items()]
-            named = {**self._named(), "group_id": group.group_id, "topics": rows}
+            named = {**self._named(), "group_id": group.group_id, "topics": topics}
             if version >= _MEMBER_SINCE:
                 named |= group._asdict()
             return named
@@ -364,7 +358,8 @@ class Transactions:
         return Question(
             "txn_offset_commit",
             body,
-            _codes_of_committed_offsets,
+            lambda body: list(codes_by_place(body).values()),
+            verdict_within,
             max_version=_TXN_OFFSET_COMMIT_VERSION_MAX,
         )
 
@@ -418,14 +413,14 @@ class Transactions:
             "end_txn",
             {**self._named(), "committed": committed},
             _error_code,
+            verdict_at_the_end,
             max_version=_END_TXN_VERSION_MAX,
-            of_the_end=True,
             tolerated=() if committed else (KafkaError.INVALID_TXN_STATE,),
         )
         try:
             await self._coordinators.ask(self._key, question)
         except Refused as refused:
-            if refused.verdict is not Verdict.ABORTABLE:
+            if refused.verdict is not Verdict.REFUSED:
                 raise self._end(refused.code, refused.text) from None
             if committed:
                 raise self._fail(refused) from None
@@ -476,7 +471,3 @@ def _codes_of_added_partitions(body: dict[str, Any]) -> list[int]:
         for topic in body["results_by_topic_v3_and_below"]
         for row in topic["results_by_partition"]
     ]
-
-
-def _codes_of_committed_offsets(body: dict[str, Any]) -> list[int]:
-    return [row["error_code"] for topic in body["topics"] for row in topic["partitions"]]

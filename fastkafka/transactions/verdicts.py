@@ -3,7 +3,7 @@
 In:     the error codes of one answer
 Out:    a Verdict, the most serious one
 Thread: any
-Next:   coordinators.py repeats or raises by it, transactions.py fails the transaction or ends
+Next:   coordinators.py of control repeats or raises by it, transactions.py fails or ends by it
 
 Where Java's client and librdkafka disagree, this is the one that loses least: what may be repeated
 is repeated, and only what a coordinator says of the end of a transaction, or of who owns the
@@ -14,20 +14,9 @@ Source: TransactionManager's handlers; KIP-588 (PRODUCER_FENCED), KIP-890 (TRANS
 from __future__ import annotations
 
 from collections.abc import Collection
-from enum import IntEnum
 
+from fastkafka.control.coordinators import MOVED, Verdict
 from fastkafka.errors import KafkaError
-
-
-class Verdict(IntEnum):
-    """What comes of an answer; of several the highest counts."""
-
-    DONE = 0
-    REPEAT = 1  # the coordinator is loading, or busy with the transaction before
-    FIND_AGAIN = 2  # it is not the coordinator (any more)
-    ABORTABLE = 3
-    FATAL = 4
-
 
 _REPEATED = frozenset(
     {
@@ -35,14 +24,6 @@ _REPEATED = frozenset(
         KafkaError.CONCURRENT_TRANSACTIONS,
         # A broker that restarts knows a topic of its cluster only after a while.
         KafkaError.UNKNOWN_TOPIC_OR_PART,
-    }
-)
-_MOVED = frozenset(
-    {
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.NETWORK_EXCEPTION,
     }
 )
 FENCED = frozenset(
@@ -73,22 +54,24 @@ def is_fatal(code: int) -> bool:
     return code in _FATAL
 
 
-def verdict_of(codes: Collection[int], *, of_the_end: bool) -> Verdict:
-    """Return what comes of an answer with these error codes.
-
-    Args: of_the_end: of EndTxn and InitProducerId, after which there is nothing left to abort
-    """
-    return max((_verdict_of(code, of_the_end) for code in codes), default=Verdict.DONE)
+def verdict_within(codes: Collection[int]) -> Verdict:
+    """Return what comes of an answer with these error codes: what is refused can be aborted."""
+    return max((_verdict_of(code) for code in codes), default=Verdict.DONE)
 
 
-def _verdict_of(code: int, of_the_end: bool) -> Verdict:
+def verdict_at_the_end(codes: Collection[int]) -> Verdict:
+    """Return what comes of EndTxn and InitProducerId, after which nothing is left to abort."""
+    return max((_verdict_of(code, of_the_end=True) for code in codes), default=Verdict.DONE)
+
+
+def _verdict_of(code: int, *, of_the_end: bool = False) -> Verdict:
     if code in (KafkaError.NO_ERROR, KafkaError.OPERATION_NOT_ATTEMPTED):
         # The partitions beside one that failed were not looked at: that one says what comes.
         return Verdict.DONE
     if code in _REPEATED:
         return Verdict.REPEAT
-    if code in _MOVED:
+    if code in MOVED:
         return Verdict.FIND_AGAIN
     if code in _FATAL or (of_the_end and code not in _ABORTABLE_AT_THE_END):
         return Verdict.FATAL
-    return Verdict.ABORTABLE
+    return Verdict.REFUSED

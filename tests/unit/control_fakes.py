@@ -76,6 +76,7 @@ class FakeCore:
         self.requests: list[tuple[int, str, int, Body]] = []
         self.brokers: dict[int, tuple[str, int]] = {}
         self.wanted: list[str] = []
+        self.repeating: dict[int, tuple[Any, ...]] = {}
         self.down: set[int] = set()
         self.silent: set[int] = set()
         self.stuck_gates: set[str] = set()  # something stays in flight
@@ -185,10 +186,43 @@ class FakeCore:
     def set_partition_error(self, topic, partition, generation, error_code, text) -> None:
         self.told.append(("set_partition_error", topic, partition, generation, error_code))
 
+    def repeat_request(self, node_id, role, frame, **terms) -> int:
+        self._next_id += 1
+        request = protocol.decode_request(frame)
+        api = protocol.API_BY_KEY[request.api_key].name
+        self.repeating[self._next_id] = (node_id, api, request.body, terms)
+        self.told.append(("repeat_request", self._next_id, node_id, role, api, request.body, terms))
+        return self._next_id
+
+    def end_repeating(self, repeat_id) -> None:
+        self.repeating.pop(repeat_id, None)
+        self.told.append(("end_repeating", repeat_id))
+
+    def begin_lease(self, lease_ms) -> None:
+        self.told.append(("begin_lease", lease_ms))
+
+    def end_lease(self) -> None:
+        self.told.append(("end_lease",))
+
+    def post_message_error(self, error) -> None:
+        self.told.append(("post_message_error", error))
+
     def wanted_topics(self) -> list[str]:
         return list(self.wanted)
 
     # what tests call
+
+    def end_repetition(
+        self,
+        repeat_id: int,
+        reason: str,
+        payload: bytes | None = None,
+        error_code: int = 0,
+        text: str = "",
+    ) -> None:
+        """End a repeating request by itself, as its reply or its connection does."""
+        self.repeating.pop(repeat_id, None)
+        self.push("repeating_ended", repeat_id, reason, payload, error_code, text)
 
     def push(self, *completion: Any) -> None:
         """Give the control thread something to drain."""

@@ -9,7 +9,8 @@ import confluent_kafka
 import pytest
 
 from fastkafka import ConsumerGroupMetadata, TopicPartition
-from fastkafka.transactions import OffsetToCommit, as_group_metadata, as_offsets
+from fastkafka.control.offsets_to_commit import OffsetToCommit, as_offsets
+from fastkafka.transactions import as_group_metadata
 
 
 @pytest.mark.parametrize("instance", [None, "instance-1"])

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from fastkafka.config import resolve
+from fastkafka.control.offsets_to_commit import OffsetToCommit
 from fastkafka.errors import FatalError, KafkaError, KafkaException
-from fastkafka.transactions import OffsetToCommit, Transactions
+from fastkafka.transactions import Transactions
 from fastkafka.transactions.transaction_state import TransactionState
 from fastkafka.transactions.transactions import Call
 from fastkafka.types import ConsumerGroupMetadata
