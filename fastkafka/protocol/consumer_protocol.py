@@ -4,7 +4,7 @@ What:   encode and decode the bytes inside JoinGroup metadata and SyncGroup assi
 In:     a version and a body; or bytes that another member, perhaps of another client, wrote
 Out:    bytes with the version in front; or (version, body)
 Thread: any
-Next:   group/assignors.py
+Next:   classic.py of group
 """
 
 from __future__ import annotations
