@@ -410,7 +410,7 @@ cdef class ClientCore:
     def _submit(self, int node_id, int role, int64_t connection_id, bytes frame, int timeout_ms):
         cdef int64_t id = add64(&self.state.submission_id, 1)
         if len(frame) < 8 or not 0 <= role < ROLE_COUNT:
-            raise ValueError("a request frame begins with API key, version and correlation id; a role is 0 to 3")
+            raise ValueError("a request frame begins with API key, version and correlation id; a role is 0 to 4")
         self.submit_to_loop(request_submission_new(
             id, node_id, role, connection_id, <const char*>frame, len(frame), timeout_ms))
         return id

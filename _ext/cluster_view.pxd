@@ -16,7 +16,8 @@ cdef enum:
     ROLE_FETCH = 1
     ROLE_CONTROL = 2
     ROLE_COORDINATOR = 3
-    ROLE_COUNT = 4
+    ROLE_JOINING = 4                      # JoinGroup and SyncGroup: the broker keeps them until the whole group is there
+    ROLE_COUNT = 5
     ADDRESSES_MAX = 8
     HOST_BYTES_MAX = 255
 

@@ -46,11 +46,16 @@ _THROTTLE_MAX_S = 60.0
 
 
 class Answer(NamedTuple):
-    """What a broker answered, and in which version of the API."""
+    """What a broker answered, and in which version of the API.
+
+    `request` and `response` are the frames, for whoever asks the same again and again.
+    """
 
     node_id: int
     version: int
     body: dict[str, Any]
+    request: bytes
+    response: bytes
 
 
 class ConnectionLost(Exception):
@@ -123,7 +128,7 @@ class Conversations:
                 exception.error.str(), where=self._brokers.describe(node_id)
             ) from None
         self._note_throttling(node_id, decoded.get("throttle_time_ms", 0))
-        return Answer(node_id, version, decoded)
+        return Answer(node_id, version, decoded, frame, answer)
 
     async def shake_hands(
         self, connection_id: int, api_version: int, body: Body, timeout_ms: int

@@ -16,7 +16,9 @@ ROLE_PRODUCE = 0
 ROLE_FETCH = 1
 ROLE_CONTROL = 2
 ROLE_COORDINATOR = 3
-ROLE_NAMES = ("produce", "fetch", "control", "coordinator")
+# What the coordinator answers when the whole group is there: nothing else can wait behind it.
+ROLE_JOINING = 4
+ROLE_NAMES = ("produce", "fetch", "control", "coordinator", "joining")
 
 # host address and port, as getaddrinfo gives them
 Address = tuple[str, int]

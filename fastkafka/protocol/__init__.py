@@ -24,6 +24,7 @@ from fastkafka.protocol.frames import (
     decode_response,
     encode_request,
     encode_response,
+    throttle_time_range,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "decode_response",
     "encode_request",
     "encode_response",
+    "throttle_time_range",
 ]

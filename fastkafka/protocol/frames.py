@@ -17,13 +17,14 @@ from fastkafka.errors import CorruptFrame, UnsupportedVersion
 from fastkafka.protocol.apis import API_VERSIONS_KEY, Api, api_of, load_table
 from fastkafka.protocol.codec import budget, encode_body, plan_of
 from fastkafka.protocol.primitives import FieldError, string_reader
-from fastkafka.protocol.schema import Message
+from fastkafka.protocol.schema import Message, in_range
 
 Buffer = bytes | bytearray | memoryview
 
 _HEADER_START: Final = Struct(">hhi")
 _ERROR_CODE: Final = Struct(">h")
 _UNSUPPORTED_VERSION: Final = 35
+_THROTTLE_TIME_BYTES: Final = 4
 _read_client_id: Final = string_reader(flexible=False, nullable=True)
 
 
@@ -125,6 +126,22 @@ def decode_response(api_key: int, api_version: int, frame: Buffer) -> tuple[int,
     body, end = _decode(api.response, api_version, buffer, start)
     _refuse_left_over(api.response, api_version, end, len(buffer))
     return header["correlation_id"], body
+
+
+def throttle_time_range(api_key: int, api_version: int, frame: bytes) -> tuple[int, int]:
+    """Return offset and length of throttle_time_ms in a response; (0, 0) when it has none.
+
+    That is what differs between two responses that say the same, beside the correlation id.
+    Raises: CorruptFrame, UnsupportedVersion
+    """
+    api = _api_with_version(api_key, api_version)
+    head = load_table("headers", "RESPONSE_HEADER")
+    _, start = _decode(head, api.response_header_version(api_version), frame, 0)
+    # Kafka has it first wherever a response has it from its first versions on.
+    first = api.response.fields[0]
+    if first.name != "throttle_time_ms" or not in_range(api_version, first.versions):
+        return 0, 0
+    return start, _THROTTLE_TIME_BYTES
 
 
 def encode_data(message: Message, version: int, body: Mapping[str, Any]) -> bytes:

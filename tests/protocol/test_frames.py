@@ -13,7 +13,7 @@ from fastkafka import protocol
 from fastkafka.errors import CorruptFrame, ProtocolError, UnsupportedVersion
 from fastkafka.protocol import consumer_protocol
 
-PRODUCE, FETCH, METADATA, FIND_COORDINATOR, API_VERSIONS = 0, 1, 3, 10, 18
+PRODUCE, FETCH, METADATA, FIND_COORDINATOR, HEARTBEAT, API_VERSIONS = 0, 1, 3, 10, 12, 18
 UUID = bytes(range(16))
 
 
@@ -195,3 +195,23 @@ print(json.dumps([before, after]))
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert json.loads(result.stdout) == [[], ["api_versions", "headers"]]
+
+
+@pytest.mark.parametrize(("version", "offset"), [(1, 4), (3, 4), (4, 5)])
+def test_the_throttle_time_of_a_heartbeat_is_all_that_differs_in_it(
+    version: int, offset: int
+) -> None:
+    free = protocol.encode_response(HEARTBEAT, version, 9, {"throttle_time_ms": 0})
+    throttled = protocol.encode_response(HEARTBEAT, version, 9, {"throttle_time_ms": -1})
+    assert protocol.throttle_time_range(HEARTBEAT, version, free) == (offset, 4)
+    assert free[:offset] + b"\xff\xff\xff\xff" + free[offset + 4 :] == throttled
+
+
+def test_tagged_fields_of_the_header_move_the_throttle_time() -> None:
+    frame = protocol.encode_response(HEARTBEAT, 4, 9, {"throttle_time_ms": 7})
+    tagged = frame[:4] + b"\1\x05\2ab" + frame[5:]
+    assert protocol.throttle_time_range(HEARTBEAT, 4, tagged) == (9, 4)
+
+
+def test_a_response_may_have_no_throttle_time() -> None:
+    assert protocol.throttle_time_range(HEARTBEAT, 0, bytes(6)) == (0, 0)
