@@ -1,7 +1,8 @@
 """The heartbeats of a member: the first by the control thread, the others by the I/O thread.
 
 In:     a Pulse: the request, which reply says nothing new, and how long the group is patient
-Out:    one Ending, when the reply is another one or there is none; the core's lease on the records
+Out:    one Ending, when the reply is another one or there is none; renewals of the core's lease on
+        the records, which whoever joins begins
 Thread: the control thread only
 Next:   repeat_request of the core, which no thread that holds the GIL can hold up
 Source: KIP-62 (heartbeats apart from poll), KIP-345, KIP-848; ConsumerCoordinator.java
@@ -141,11 +142,21 @@ class Heartbeats:
             await asyncio.sleep(self._pause_s)
 
     async def _ask(self, pulse: Pulse, question: Question) -> Answer:
-        """Send one heartbeat; raise GivenUp when none was answered for a session."""
+        """Send one heartbeat until it is answered; raise GivenUp when none was for a session.
+
+        The lease goes on only once a reply has come, and from when the first of these was sent: a
+        process that was stopped must not believe in a session that ended meanwhile.
+        """
         loop = asyncio.get_running_loop()
-        given_up_at = loop.time() + pulse.session_timeout_ms / 1000
-        self._core().begin_lease(pulse.session_timeout_ms)
-        return await self._coordinators.ask(self._key, question, lambda: loop.time() < given_up_at)
+        sent_at = loop.time()
+        given_up_at = sent_at + pulse.session_timeout_ms / 1000
+        answer = await self._coordinators.ask(
+            self._key, question, lambda: loop.time() < given_up_at
+        )
+        left_ms = int(1000 * (given_up_at - loop.time()))
+        if left_ms > 0 and pulse.is_plain(answer.body):
+            self._core().begin_lease(left_ms)
+        return answer
 
     async def _repeat(self, pulse: Pulse, question: Question, answer: Answer) -> Ending | None:
         """Have the core repeat what was answered; return None when it has to be asked anew."""

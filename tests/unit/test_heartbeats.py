@@ -96,17 +96,22 @@ def test_first_plain_reply_becomes_the_template_of_the_others(beating):
     assert not beating.endings
 
 
-def test_lease_begins_before_the_first_heartbeat_is_sent(beating):
+def test_lease_goes_on_from_when_an_answered_heartbeat_was_sent(beating):
     seen = []
 
     def answer(node_id, version, body):
         seen.append(beating.core.said("begin_lease"))
-        return {"error_code": 0}
+        code = KafkaError.COORDINATOR_LOAD_IN_PROGRESS if len(seen) < 4 else 0
+        return {"error_code": code}
 
     beating.core.answers["heartbeat"] = answer
+    began = beating.rooms.loop.time()
     beating.begin()
     beating.repeated()
-    assert seen == [[(45000,)]]
+    waited_ms = 1000 * (beating.rooms.loop.time() - began)
+    assert seen == [[], [], [], []]
+    ((lease_ms,),) = beating.core.said("begin_lease")
+    assert 45000 - waited_ms <= lease_ms < 45000
 
 
 def test_first_reply_that_is_not_plain_ends_them(beating):
