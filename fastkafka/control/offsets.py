@@ -26,6 +26,7 @@ from fastkafka.types import OFFSET_BEGINNING, OFFSET_END
 EARLIEST_TIMESTAMP = OFFSET_BEGINNING
 LATEST_TIMESTAMP = OFFSET_END
 _CONSUMER_REPLICA_ID = -1
+_NO_TIMESTAMP = 0  # of a wish that ListOffsets does not answer
 _RESETS = {"earliest": EARLIEST_TIMESTAMP, "latest": LATEST_TIMESTAMP}
 _ISOLATION_LEVELS = {"read_uncommitted": 0, "read_committed": 1}
 
@@ -37,7 +38,9 @@ class OffsetAndEpoch(NamedTuple):
     leader_epoch: int
 
 
-class _Wanted(NamedTuple):
+class Wanted(NamedTuple):
+    """A wish of the core: where to start a partition; `timestamp` is that of ListOffsets."""
+
     topic: str
     partition: int
     fetch_generation: int
@@ -65,10 +68,10 @@ class Offsets:
         self._backoff = (config["retry.backoff.ms"], config["retry.backoff.max.ms"])
         self._random = random.Random() if generator is None else generator
         # The newest wish of each partition: an older one is over.
-        self._wanted: dict[tuple[str, int], _Wanted] = {}
-        self._unasked: list[_Wanted] = []
+        self._wanted: dict[tuple[str, int], Wanted] = {}
+        self._unasked: list[Wanted] = []
         # Set by group_offsets.py of group; without a group nothing is committed.
-        self.on_committed_wanted: Callable[[str, int, int], None] | None = None
+        self.on_committed_wanted: Callable[[Wanted], None] | None = None
         self._tasks = RunningTasks()
 
     # for the core
@@ -80,8 +83,9 @@ class Offsets:
         together are asked together.
         """
         if what == "committed" and self.on_committed_wanted is not None:
-            self._wanted[topic, partition] = _Wanted(topic, partition, fetch_generation, 0)
-            self.on_committed_wanted(topic, partition, fetch_generation)
+            wanted = Wanted(topic, partition, fetch_generation, _NO_TIMESTAMP)
+            self._wanted[topic, partition] = wanted
+            self.on_committed_wanted(wanted)
             return
         if what == "committed":
             what = "reset"
@@ -96,30 +100,27 @@ class Offsets:
             return
         if reset not in _RESETS:
             raise ValueError(f"offset_wanted: {what!r} is not one of those above")
-        wanted = _Wanted(topic, partition, fetch_generation, _RESETS[reset])
+        wanted = Wanted(topic, partition, fetch_generation, _RESETS[reset])
         self._wanted[topic, partition] = wanted
         if not self._unasked:
             asyncio.get_running_loop().call_soon(self._ask_together)
         self._unasked.append(wanted)
 
-    def is_current(self, topic: str, partition: int, fetch_generation: int) -> bool:
-        """Tell whether this is still the newest wish of a partition."""
-        wanted = self._wanted.get((topic, partition))
-        return wanted is not None and wanted.fetch_generation == fetch_generation
+    def is_current(self, wanted: Wanted) -> bool:
+        """Tell whether this is still the newest wish of its partition."""
+        return self._wanted.get((wanted.topic, wanted.partition)) is wanted
 
-    def answer(
-        self, topic: str, partition: int, fetch_generation: int, offset: int, leader_epoch: int
-    ) -> None:
+    def answer(self, wanted: Wanted, answer: OffsetAndEpoch) -> None:
         """Tell the core where a partition starts, if that is still wished."""
-        if self.is_current(topic, partition, fetch_generation):
+        if self.is_current(wanted):
+            topic, partition, fetch_generation, _ = wanted
             del self._wanted[topic, partition]
-            self._consumer().set_fetch_offset(
-                topic, partition, fetch_generation, offset, leader_epoch
-            )
+            self._consumer().set_fetch_offset(topic, partition, fetch_generation, *answer)
 
-    def refuse(self, topic: str, partition: int, fetch_generation: int, error: KafkaError) -> None:
+    def refuse(self, wanted: Wanted, error: KafkaError) -> None:
         """Tell the core that a partition cannot start, if that is still wished."""
-        if self.is_current(topic, partition, fetch_generation):
+        if self.is_current(wanted):
+            topic, partition, fetch_generation, _ = wanted
             del self._wanted[topic, partition]
             self._consumer().set_partition_error(
                 topic, partition, fetch_generation, error.code(), error.str()
@@ -144,7 +145,7 @@ class Offsets:
         backoff = Backoff(*self._backoff, self._random)
         while True:
             leader = await self._metadata.leader_of(topic, partition)
-            wanted = _Wanted(topic, partition, 0, timestamp)
+            wanted = Wanted(topic, partition, 0, timestamp)
             try:
                 answers = await self._list_offsets(leader.node_id, [wanted])
                 answer = answers.get((topic, partition))
@@ -198,15 +199,15 @@ class Offsets:
     def _ask_together(self) -> None:
         """Send what was wished in this pass of the loop, one request to each leader."""
         wishes, self._unasked = self._unasked, []
-        by_topic: dict[str, list[_Wanted]] = {}
+        by_topic: dict[str, list[Wanted]] = {}
         for wanted in self._ask_leaders(wishes):
             by_topic.setdefault(wanted.topic, []).append(wanted)
         for topic, group in by_topic.items():
             self._tasks.begin(self._answer_when_known(topic, group))
 
-    def _ask_leaders(self, wishes: Iterable[_Wanted]) -> list[_Wanted]:
+    def _ask_leaders(self, wishes: Iterable[Wanted]) -> list[Wanted]:
         """Send one request to each leader; return the wishes whose leader is not known."""
-        by_leader: dict[int, list[_Wanted]] = {}
+        by_leader: dict[int, list[Wanted]] = {}
         leaderless = []
         for wanted in wishes:
             leader = self._metadata.state.leader_of(wanted.topic, wanted.partition)
@@ -218,7 +219,7 @@ class Offsets:
             self._tasks.begin(self._answer_group(node_id, group))
         return leaderless
 
-    async def _answer_when_known(self, topic: str, group: list[_Wanted]) -> None:
+    async def _answer_when_known(self, topic: str, group: list[Wanted]) -> None:
         """Ask for the topic, then for all offsets together; who has no leader then is alone."""
         try:
             await self._metadata.asked(topic)
@@ -226,10 +227,10 @@ class Offsets:
             return
         except KafkaException:
             pass  # each partition hears of it
-        for wanted in self._ask_leaders(filter(self._is_current, group)):
+        for wanted in self._ask_leaders(filter(self.is_current, group)):
             self._tasks.begin(self._answer_alone(wanted))
 
-    async def _answer_group(self, node_id: int, group: list[_Wanted]) -> None:
+    async def _answer_group(self, node_id: int, group: list[Wanted]) -> None:
         answers: dict[tuple[str, int], OffsetAndEpoch | KafkaError] = {}
         try:
             answers = await self._list_offsets(node_id, group)
@@ -242,36 +243,29 @@ class Offsets:
         for wanted in group:
             answer = answers.get((wanted.topic, wanted.partition))
             if isinstance(answer, OffsetAndEpoch):
-                self._tell(wanted, answer)
-            elif self._is_current(wanted):
+                self.answer(wanted, answer)
+            elif self.is_current(wanted):
                 self._tasks.begin(self._answer_alone(wanted))
 
-    async def _answer_alone(self, wanted: _Wanted) -> None:
+    async def _answer_alone(self, wanted: Wanted) -> None:
         """Ask for one partition until there is an answer or the wish is over."""
         asking = asyncio.ensure_future(
             self.offset_at(wanted.topic, wanted.partition, wanted.timestamp)
         )
-        while self._is_current(wanted) and not asking.done():
+        while self.is_current(wanted) and not asking.done():
             await asyncio.wait([asking], timeout=1.0)
         if not asking.done():
             asking.cancel()
             return
         try:
-            self._tell(wanted, await asking)
+            self.answer(wanted, await asking)
         except ClosedError:
             return
         except KafkaException as exception:
-            place = (wanted.topic, wanted.partition, wanted.fetch_generation)
-            self.refuse(*place, exception.error)
-
-    def _is_current(self, wanted: _Wanted) -> bool:
-        return self._wanted.get((wanted.topic, wanted.partition)) is wanted
-
-    def _tell(self, wanted: _Wanted, answer: OffsetAndEpoch) -> None:
-        self.answer(wanted.topic, wanted.partition, wanted.fetch_generation, *answer)
+            self.refuse(wanted, exception.error)
 
     async def _list_offsets(
-        self, node_id: int, group: Iterable[_Wanted]
+        self, node_id: int, group: Iterable[Wanted]
     ) -> dict[tuple[str, int], OffsetAndEpoch | KafkaError]:
         topics: dict[str, list[dict[str, int]]] = {}
         for wanted in group:

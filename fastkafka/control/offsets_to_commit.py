@@ -72,3 +72,8 @@ def codes_by_place(body: dict[str, Any]) -> dict[tuple[str, int], int]:
         for topic in body["topics"]
         for row in topic["partitions"]
     }
+
+
+def codes_of_commit(body: dict[str, Any]) -> list[int]:
+    """Return all error codes of such an answer."""
+    return list(codes_by_place(body).values())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastkafka.config import Resolved
 from fastkafka.control.backoff import Backoff
@@ -27,7 +27,13 @@ from fastkafka.control.coordinators import (
     Verdict,
     verdict_of_most,
 )
-from fastkafka.control.offsets_to_commit import OffsetToCommit, codes_by_place, rows_by_topic
+from fastkafka.control.offsets import OffsetAndEpoch, Wanted
+from fastkafka.control.offsets_to_commit import (
+    OffsetToCommit,
+    codes_by_place,
+    codes_of_commit,
+    rows_by_topic,
+)
 from fastkafka.control.running_tasks import RunningTasks
 from fastkafka.errors import ClosedError, KafkaError, KafkaException, exception_for
 from fastkafka.group.membership import Place
@@ -50,12 +56,6 @@ _OF_A_PARTITION = frozenset(
 )
 
 
-class _Wanted(NamedTuple):
-    topic: str
-    partition: int
-    fetch_generation: int
-
-
 class GroupOffsets:
     """The committed offsets of one group."""
 
@@ -67,7 +67,7 @@ class GroupOffsets:
         self._group_id: str = config["group.id"]
         self._is_committed_only = config["isolation.level"] == "read_committed"
         self._backoff = (config["retry.backoff.ms"], config["retry.backoff.max.ms"])
-        self._unasked: list[_Wanted] = []
+        self._unasked: list[Wanted] = []
         self._tasks = RunningTasks()
         control.offsets.on_committed_wanted = self.want
 
@@ -90,7 +90,7 @@ class GroupOffsets:
         question = Question(
             "offset_commit",
             body,
-            lambda body: list(codes_by_place(body).values()),
+            codes_of_commit,
             _verdict,
             max_version=_VERSION_MAX,
         )
@@ -116,7 +116,7 @@ class GroupOffsets:
         while True:
             answer = await self._ask(self._question_of(asked), is_wanted)
             unstable = []
-            for place, row in _rows_of(answer.body, answer.version, self._group_id).items():
+            for place, row in _rows_of(answer.body, self._group_id).items():
                 if row["error_code"] == KafkaError.UNSTABLE_OFFSET_COMMIT:
                     unstable.append(place)
                 else:
@@ -133,38 +133,36 @@ class GroupOffsets:
 
     # for the core
 
-    def want(self, topic: str, partition: int, fetch_generation: int) -> None:
+    def want(self, wanted: Wanted) -> None:
         """A partition starts where the group has committed. Wishes of one pass go together."""
         if not self._unasked:
             asyncio.get_running_loop().call_soon(lambda: self._tasks.begin(self._answer_together()))
-        self._unasked.append(_Wanted(topic, partition, fetch_generation))
+        self._unasked.append(wanted)
 
     async def _answer_together(self) -> None:
         wishes, self._unasked = self._unasked, []
         offsets = self._control.offsets
         places = [(row.topic, row.partition) for row in wishes]
         try:
-            found = await self.committed(
-                places, lambda: any(offsets.is_current(*row) for row in wishes)
-            )
+            found = await self.committed(places, lambda: any(map(offsets.is_current, wishes)))
         except (ClosedError, GivenUp):
             return
         except KafkaException as exception:
             for row in wishes:
-                offsets.refuse(*row, exception.error)
+                offsets.refuse(row, exception.error)
             return
         for row in wishes:
             self._answer(row, found[row.topic, row.partition])
 
-    def _answer(self, wanted: _Wanted, place: TopicPartition) -> None:
+    def _answer(self, wanted: Wanted, place: TopicPartition) -> None:
         offsets = self._control.offsets
         if place.error is not None:
-            offsets.refuse(*wanted, place.error)
+            offsets.refuse(wanted, place.error)
         elif place.offset >= 0:
             epoch = -1 if place.leader_epoch is None else place.leader_epoch
-            offsets.answer(*wanted, place.offset, epoch)
+            offsets.answer(wanted, OffsetAndEpoch(place.offset, epoch))
         else:
-            offsets.want(*wanted, "reset")
+            offsets.want(wanted.topic, wanted.partition, wanted.fetch_generation, "reset")
 
     # inside
 
@@ -189,18 +187,18 @@ class GroupOffsets:
                 group["require_stable"] = self._is_committed_only
             return group
 
-        return Question("offset_fetch", body, self._codes_of, _verdict, max_version=_VERSION_MAX)
+        return Question("offset_fetch", body, _codes_of, _verdict, max_version=_VERSION_MAX)
 
-    def _codes_of(self, body: dict[str, Any]) -> list[int]:
-        groups = body.get("groups") or [body]
-        return [
-            code
-            for group in groups
-            for code in (
-                group.get("error_code", 0),
-                *(row["error_code"] for topic in group["topics"] for row in topic["partitions"]),
-            )
-        ]
+
+def _codes_of(body: dict[str, Any]) -> list[int]:
+    return [
+        code
+        for group in _groups_of(body)
+        for code in (
+            group["error_code"],
+            *(row["error_code"] for topic in group["topics"] for row in topic["partitions"]),
+        )
+    ]
 
 
 def _verdict(codes: Collection[int]) -> Verdict:
@@ -208,16 +206,19 @@ def _verdict(codes: Collection[int]) -> Verdict:
     return verdict_of_most([code for code in codes if code not in _OF_A_PARTITION])
 
 
-def _rows_of(body: dict[str, Any], version: int, group_id: str) -> dict[Place, dict[str, Any]]:
-    groups = [body]
-    if version >= _MANY_GROUPS_SINCE:
-        groups = [group for group in body["groups"] if group["group_id"] == group_id]
+def _rows_of(body: dict[str, Any], group_id: str) -> dict[Place, dict[str, Any]]:
     return {
         (topic["name"], row["partition_index"]): row
-        for group in groups
+        for group in _groups_of(body)
+        if group.get("group_id", group_id) == group_id
         for topic in group["topics"]
         for row in topic["partitions"]
     }
+
+
+def _groups_of(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what is said of one group or more: what a version does not have is empty."""
+    return [body, *body["groups"]]
 
 
 def _place_of(place: Place, row: dict[str, Any]) -> TopicPartition:

@@ -30,7 +30,7 @@ from fastkafka.control.coordinators import (
     Verdict,
 )
 from fastkafka.control.core_face import CoreReference, TransactionFace
-from fastkafka.control.offsets_to_commit import OffsetToCommit, codes_by_place, rows_by_topic
+from fastkafka.control.offsets_to_commit import OffsetToCommit, codes_of_commit, rows_by_topic
 from fastkafka.control.running_tasks import RunningTasks
 from fastkafka.errors import KafkaError, KafkaException, UnsupportedVersion, exception_for
 from fastkafka.transactions.transaction_state import TransactionMachine, TransactionState, conflict
@@ -358,7 +358,7 @@ class Transactions:
         return Question(
             "txn_offset_commit",
             body,
-            lambda body: list(codes_by_place(body).values()),
+            codes_of_commit,
             verdict_within,
             max_version=_TXN_OFFSET_COMMIT_VERSION_MAX,
         )

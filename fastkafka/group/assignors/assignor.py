@@ -104,12 +104,13 @@ def checked(
                 raise _refused(assignor, f"{member_id!r} gets {where} and has not subscribed it")
             if partition not in topics.get(topic, ()):
                 raise _refused(assignor, f"there is no {where}")
-            other = owners.setdefault((topic, partition), member_id)
-            if other != member_id or (topic, partition) in result[member_id][-1:]:
+            other = owners.get((topic, partition))
+            if other == member_id:
+                raise _refused(assignor, f"{where}: {member_id!r} gets a partition twice")
+            if other is not None:
                 raise _refused(assignor, f"{where} goes to {other!r} and to {member_id!r}")
+            owners[topic, partition] = member_id
             result[member_id].append((topic, partition))
-        if len(set(result[member_id])) != len(result[member_id]):
-            raise _refused(assignor, f"{member_id!r} gets a partition twice")
     return result
 
 
