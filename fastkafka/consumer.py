@@ -1,39 +1,48 @@
 """The consumer: records in.
 
-In:     a configuration as confluent_kafka takes it; an assignment
+In:     a configuration as confluent_kafka takes it; a subscription, or an assignment
 Out:    Messages, made by the compiled core (`_ext/consumer_core.pyx`), as all that is per record,
         columns of many at once (`_ext/columns_core.pyx`), whole batches (`_ext/batches_core.pyx`)
 Thread: methods may be called from any thread; callbacks run inside poll() and consume()
-Next:   fastkafka.control finds offsets and leaders, the core's I/O thread fetches and decodes
+Next:   fastkafka.group joins and commits, fastkafka.control finds offsets and leaders, the core's I/O
+        thread fetches and decodes
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastkafka._core.batches_core import BatchesCore
+from fastkafka._core.group_core import GroupCore
 from fastkafka._core.health import consumer_health
 from fastkafka.client import Client
 from fastkafka.config import resolve
-from fastkafka.control.client_log import SYSLOG_INFO
-from fastkafka.errors import KafkaError, KafkaException, NotYetImplemented, exception_for
+from fastkafka.errors import KafkaError, KafkaException, exception_for
 from fastkafka.types import (
     OFFSET_BEGINNING,
     OFFSET_END,
     OFFSET_INVALID,
     OFFSET_STORED,
+    ConsumerGroupMetadata,
     TopicPartition,
 )
 
 if TYPE_CHECKING:
+    from fastkafka._core.message import Message
+    from fastkafka.control.offsets_to_commit import OffsetToCommit
+    from fastkafka.group import ConsumerGroup, Listeners
     from fastkafka.statistics import Health
 
-_GROUPS_LATER = "groups come in a later release: use assign() and keep offsets yourself"
+C = TypeVar("C", bound="Consumer")
+OnRebalance = Callable[[C, "list[TopicPartition]"], object]
+
+# As long as Java's consumer takes.
+_CLOSE_TIMEOUT_S = 30.0
 
 
-class Consumer(Client, BatchesCore):
-    """Read records of assigned partitions.
+class Consumer(Client, GroupCore):
+    """Read records: of the topics that a group shares, or of assigned partitions.
 
     Args:    conf: dotted property names as confluent_kafka and librdkafka have them; keyword
              arguments (underscores allowed) override it
@@ -41,7 +50,7 @@ class Consumer(Client, BatchesCore):
     Thread:  any thread may use it; it owns an I/O thread and a control thread
     Example:
         with Consumer({"bootstrap.servers": "127.0.0.1:9092", "group.id": "g"}) as consumer:
-            consumer.assign([TopicPartition("logs", 0, OFFSET_BEGINNING)])
+            consumer.subscribe(["logs"])
             for message in consumer.consume(10000, timeout=1.0):
                 print(message.value())
     """
@@ -49,39 +58,186 @@ class Consumer(Client, BatchesCore):
     __slots__ = (
         "_control",
         "_error_callback",
-        "_has_told_of_committed",
+        "_group",
         "_is_closed",
+        "_on_commit",
         "_statistics",
         "_throttle_reports",
+        "rebalance_listeners",
     )
+
+    _group: ConsumerGroup | None
+    _on_commit: Callable[[KafkaError | None, list[TopicPartition]], object] | None
+    rebalance_listeners: Listeners
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
         self._is_closed = True
         settings = resolve("consumer", conf, kwargs)
         self.configure(settings)
-        self._has_told_of_committed = False
+        self._group = None
+        self._on_commit = settings["on_commit"]
         self._start_threads(settings, "consumer")
+        if settings["group.id"]:
+            from fastkafka.group import ConsumerGroup
+
+            self._group = ConsumerGroup(self._control, settings)
+
+    # the group
+
+    def subscribe(
+        self,
+        topics: list[str],
+        on_assign: OnRebalance[Any] | None = None,
+        on_revoke: OnRebalance[Any] | None = None,
+        on_lost: OnRebalance[Any] | None = None,
+    ) -> None:
+        """Join the group and read what it assigns; replaces the subscription before.
+
+        A name that begins with "^" is a pattern. The callbacks are called with this consumer and a
+        list of TopicPartition from poll(), consume(), consume_batch() and batches(), and from
+        unsubscribe() and close(). One that changes the assignment by itself, with assign(),
+        incremental_assign(), unassign() or incremental_unassign(), has the last word; else it is
+        done after it. With enable.auto.commit, what was returned of partitions that go is committed
+        after on_revoke and before they go. Without on_lost, on_revoke is told of lost ones too.
+
+        Raises: TypeError; KafkaException: _INVALID_ARG for a bad subscription, _UNKNOWN_GROUP
+                without group.id
+        Thread: any; what a callback raises comes out of the call that it ran in
+        """
+        from fastkafka.group import Listeners, subscription_of
+
+        self.raise_if_closed()
+        for name, listener in (
+            ("on_assign", on_assign),
+            ("on_revoke", on_revoke),
+            ("on_lost", on_lost),
+        ):
+            if listener is not None and not callable(listener):
+                raise TypeError(f"{name} expects a callable, not {type(listener).__name__}")
+        subscription = subscription_of(topics)
+        self._of_group("subscribe").subscribe(
+            subscription, Listeners(on_assign, on_revoke, on_lost)
+        )
+
+    def unsubscribe(self) -> None:
+        """Give back what is assigned, as in a rebalance, and leave the group."""
+        self.raise_if_closed()
+        if self._group is None:
+            self.unassign()
+        else:
+            self._group.unsubscribe()
+
+    def commit(
+        self,
+        message: Message | None = None,
+        offsets: list[TopicPartition] | None = None,
+        asynchronous: bool = True,
+        **alias: bool,
+    ) -> list[TopicPartition] | None:
+        """Commit offsets for the group.
+
+        Args:    message: commit the offset after it; offsets: commit these; without both: what was
+                 returned so far or, with enable.auto.offset.store=false, what store_offsets() has
+                 asynchronous: return at once, on_commit is told; `async` is another name of it
+        Returns: None; or, when it waited, each partition, with its `error` when that failed
+        Raises:  KafkaException: _NO_OFFSET when there is nothing to commit; what the coordinator
+                 answers; UNKNOWN_MEMBER_ID when the group has given this consumer up; ValueError
+                 for both message and offsets
+        Thread:  any; commits reach the coordinator in the order of the calls
+        """
+        asynchronous = _without_alias(asynchronous, alias)
+        self.raise_if_closed()
+        group = self._of_group("commit")
+        if message is not None and offsets is not None:
+            raise ValueError("message and offsets are mutually exclusive")
+        if message is None and offsets is None:
+            rows = group.commits.returned()
+        else:
+            rows = _rows_of(message, offsets)
+        if not rows:
+            text = "Commit failed: Local: No offset stored"
+            raise exception_for(KafkaError(KafkaError._NO_OFFSET, text))
+        if asynchronous:
+            group.commits.begin(rows)
+            return None
+        return self._control.call(group.commits.commit_in_time(rows))
+
+    def store_offsets(
+        self, message: Message | None = None, offsets: list[TopicPartition] | None = None
+    ) -> None:
+        """Store offsets for the next commit; needs enable.auto.offset.store=false.
+
+        Raises: ValueError unless exactly one of the two is given; KafkaException (_STATE) for a
+                partition that is not assigned, (_INVALID_ARG) when offsets are stored by themselves
+        """
+        self.raise_if_closed()
+        if (message is None) == (offsets is None):
+            raise ValueError("expected either message or offsets")
+        self._of_group("store_offsets").commits.store(_rows_of(message, offsets))
+
+    def committed(
+        self, partitions: list[TopicPartition], timeout: float | None = -1
+    ) -> list[TopicPartition]:
+        """Return what the group has committed for each: OFFSET_INVALID where that is nothing.
+
+        Args:   timeout: seconds; None or negative waits as long as a request may take
+        Raises: KafkaException when the coordinator does not answer in time
+        """
+        self.raise_if_closed()
+        group = self._of_group("committed")
+        places = [(place.topic, place.partition) for place in map(_checked, partitions)]
+        found = self._control.call(
+            self._control.metadata.within(
+                "committed", timeout, lambda: group.offsets.committed(places)
+            )
+        )
+        return [found[place] for place in places]
+
+    def memberid(self) -> str | None:
+        """Return the id of this member in its group; None while it is no member."""
+        self.raise_if_closed()
+        return (self._group.identity().member_id or None) if self._group is not None else None
+
+    def consumer_group_metadata(self) -> ConsumerGroupMetadata:
+        """Return who commits, for send_offsets_to_transaction() of a producer.
+
+        Raises: KafkaException (_UNKNOWN_GROUP) without group.id
+        """
+        self.raise_if_closed()
+        return self._of_group("consumer_group_metadata").identity()
+
+    def _of_group(self, call: str) -> ConsumerGroup:
+        if self._group is None:
+            text = f"{call}() needs group.id in the configuration"
+            raise exception_for(KafkaError(KafkaError._UNKNOWN_GROUP, text))
+        return self._group
+
+    def tell_of_commit(self, error: KafkaError | None, rows: list[TopicPartition]) -> None:
+        """Have poll() call on_commit. The control thread calls this."""
+        if self._on_commit is not None:
+            self.post_event(self._call_on_commit, (error, rows))
+
+    def _call_on_commit(self, outcome: tuple[KafkaError | None, list[TopicPartition]]) -> None:
+        if self._on_commit is not None:
+            self._on_commit(*outcome)
 
     # the assignment
 
     def assign(self, partitions: list[TopicPartition], /) -> None:
         """Replace the assignment.
 
-        Each partition starts at its `offset`, which may be one of OFFSET_*; without one at
-        auto.offset.reset. Paused partitions are paused no longer.
+        Each partition starts at its `offset`, which may be one of OFFSET_*; without one where the
+        group has committed, else at auto.offset.reset. Paused partitions are paused no longer.
         """
         wanted = _keyed(partitions)
-        for topic, partition in self.assigned_partitions():
-            if (topic, partition) not in wanted:
-                self.unassign_partition(topic, partition)
+        self._let_go([place for place in self.assigned_partitions() if place not in wanted])
         for place in wanted.values():
             self._begin(place)
 
     def unassign(self) -> None:
         """Remove the whole assignment."""
         self.raise_if_closed()
-        for topic, partition in self.assigned_partitions():
-            self.unassign_partition(topic, partition)
+        self._let_go(self.assigned_partitions())
 
     def incremental_assign(self, partitions: list[TopicPartition], /) -> None:
         """Add partitions; none of them may be assigned already."""
@@ -98,8 +254,7 @@ class Consumer(Client, BatchesCore):
         missing = wanted.keys() - set(self.assigned_partitions())
         for topic, partition in sorted(missing):
             raise _invalid(f"{topic} [{partition}] is not assigned")
-        for topic, partition in wanted:
-            self.unassign_partition(topic, partition)
+        self._let_go(list(wanted))
 
     def assignment(self) -> list[TopicPartition]:
         """Return the assigned partitions."""
@@ -107,16 +262,18 @@ class Consumer(Client, BatchesCore):
         return [TopicPartition(topic, partition) for topic, partition in self.assigned_partitions()]
 
     def _begin(self, place: TopicPartition) -> None:
-        if place.offset in (OFFSET_STORED, OFFSET_INVALID) and not self._has_told_of_committed:
-            self._has_told_of_committed = True
-            self._control.log.tell(
-                SYSLOG_INFO,
-                "assign",
-                "assign() without an offset starts at auto.offset.reset: committed offsets are not "
-                "consulted yet",
-            )
+        if self._group is not None:
+            self._group.answer()
         epoch = -1 if place.leader_epoch is None else place.leader_epoch
         self.assign_partition(place.topic, place.partition, place.offset, epoch)
+
+    def _let_go(self, places: list[tuple[str, int]]) -> None:
+        if self._group is not None:
+            self._group.answer()
+            self._group.let_go(places)
+            return
+        for place in places:
+            self.unassign_partition(*place)
 
     # where to read
 
@@ -211,51 +368,89 @@ class Consumer(Client, BatchesCore):
         offset = OFFSET_END if found.offset < 0 else found.offset
         return TopicPartition(topic, partition, offset, leader_epoch=found.leader_epoch)
 
-    # groups
+    # iteration
 
-    def subscribe(self, topics: list[str], *args: Any, **kwargs: Any) -> NoReturn:
-        """Join a group. Not in this release."""
-        self._refuse("subscribe()")
+    def __iter__(self: C) -> C:
+        """Iterate over records for ever, waiting for each as poll() does.
 
-    def unsubscribe(self) -> NoReturn:
-        """Leave the group. Not in this release."""
-        self._refuse("unsubscribe()")
+        Raises:  KafkaException for an error of a partition or of the group; iterating may go on.
+                 The iteration ends at wakeup()
+        Example: for message in consumer: print(message.value())
+        """
+        return self
 
-    def commit(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Commit offsets. Not in this release."""
-        self._refuse("commit()")
-
-    def store_offsets(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Store offsets to commit. Not in this release."""
-        self._refuse("store_offsets()")
-
-    def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> NoReturn:
-        """Return committed offsets. Not in this release."""
-        self._refuse("committed()")
-
-    def memberid(self) -> str | None:
-        """Return the id in the group: None, since there is none yet."""
-        self.raise_if_closed()
-        return None
-
-    def _refuse(self, call: str) -> NoReturn:
-        self.raise_if_closed()
-        raise NotYetImplemented(f"{call}: {_GROUPS_LATER}")
+    def __next__(self) -> Message:
+        """Return the next record."""
+        message = self.poll()
+        if message is None:
+            raise StopIteration
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise exception_for(error)
+        return message
 
     # life
 
-    def close(self) -> None:
-        """End the threads. Repeatable; Messages that were returned stay readable."""
+    def close(self, timeout: float | None = None) -> None:
+        """Commit, leave the group, and end the threads. Repeatable; Messages stay readable.
+
+        Partitions of a subscription are revoked as in a rebalance: on_revoke is told, and with
+        enable.auto.commit all that was returned is committed.
+
+        Args:   timeout: seconds for the coordinator's answers, 30 unless given; 0 waits for none
+        Raises: what on_revoke raises, after all is done
+        """
         if self._is_closed:
             return
         self._is_closed = True
+        timeout_s = _CLOSE_TIMEOUT_S if timeout is None or timeout < 0 else timeout
+        try:
+            if self._group is not None:
+                self._group.close(timeout_s)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         self._control.stop()
         self.stop()
 
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close. After an exception, what the last call has returned is not committed by itself."""
+        if exception_type is not None and self._group is not None:
+            self._group.commits.hold_last_call()
+        self.close()
+
     def __del__(self) -> None:
-        """End the threads of a consumer that nobody closed."""
+        """End the threads of a consumer that nobody closed; its group finds it dead."""
         if not getattr(self, "_is_closed", True):
-            self.close()
+            self._is_closed = True
+            self._end()
+
+
+def _without_alias(asynchronous: bool, alias: Mapping[str, bool]) -> bool:
+    """Return what `async`, which is a keyword by now, says where it is given."""
+    unknown = alias.keys() - {"async"}
+    if unknown:
+        raise TypeError(f"commit() got an unexpected keyword argument {min(unknown)!r}")
+    return alias.get("async", asynchronous)
+
+
+def _rows_of(message: Message | None, offsets: list[TopicPartition] | None) -> list[OffsetToCommit]:
+    """Return the offset after a message, or the offsets of partitions that have one."""
+    from fastkafka.control.offsets_to_commit import OffsetToCommit, as_offsets
+
+    if message is None:
+        return as_offsets(offsets)
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if message.error() is not None or topic is None or partition is None or offset is None:
+        raise _invalid("a message with an error has no offset to commit")
+    epoch = message.leader_epoch()
+    return [OffsetToCommit(topic, partition, offset + 1, -1 if epoch is None else epoch, None)]
 
 
 def _invalid(text: str) -> KafkaException:

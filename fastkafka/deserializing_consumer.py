@@ -90,7 +90,9 @@ class DeserializingConsumer(WithSerdes, Consumer, Generic[K, V]):
             message.set_value(value)
         return message
 
-    def close(self) -> None:
-        """Close the consumer, then what its builders made."""
-        super().close()
-        self._serdes.close()
+    def close(self, timeout: float | None = None) -> None:
+        """Close the consumer, as Consumer.close() does, then what its builders made."""
+        try:
+            super().close(timeout)
+        finally:
+            self._serdes.close()

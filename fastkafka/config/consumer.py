@@ -21,7 +21,8 @@ _OFFSET_RESETS = {
 
 PROPERTIES: tuple[Property, ...] = (
     # where to read
-    Property("group.id", "str", None, "Name of the consumer group.", CONSUMER),
+    Property("group.id", "str", None,
+             "Name of the consumer group; empty for a consumer that only uses assign().", CONSUMER),
     Property("auto.offset.reset", "choice", "latest",
              "Where to begin when no offset is known: earliest, latest, or with an error.",
              CONSUMER, choices=_OFFSET_RESETS),

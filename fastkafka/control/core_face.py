@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from fastkafka.errors import ClosedError, KafkaError
+from fastkafka.types import TopicPartition
 
 ROLE_PRODUCE = 0
 ROLE_FETCH = 1
@@ -144,6 +145,22 @@ class GroupFace(Protocol):
 
     def post_message_error(self, error: KafkaError) -> None:
         """Have poll() return a Message with this error."""
+
+
+class CommittingFace(Protocol):
+    """What commits need of a consumer."""
+
+    def assigned_partitions(self) -> list[tuple[str, int]]:
+        """Return the partitions that are read."""
+
+    def consumed_offset(self, topic: str, partition: int) -> tuple[int, int] | None:
+        """Return the offset after the last record returned, and its leader epoch."""
+
+    def returned_offset(self, topic: str, partition: int) -> tuple[int, int] | None:
+        """Return the same without what the latest call has returned."""
+
+    def tell_of_commit(self, error: KafkaError | None, rows: list[TopicPartition]) -> None:
+        """Have poll() call on_commit."""
 
 
 class CoreReference:

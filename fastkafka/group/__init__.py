@@ -1,9 +1,12 @@
 """Group membership: the classic protocol and KIP-848 behind one face, assignors, committed offsets.
 
-No Consumer uses it yet: there is no member of either protocol so far, and Consumer.subscribe and
-Consumer.commit raise _NOT_IMPLEMENTED until there is.
 In:     subscriptions, heartbeats' answers
 Out:    assignments, committed offsets
-Thread: control
+Thread: control; rebalances are carried out by the application's poll()
 Next:   control (coordinators), consumer
 """
+
+from fastkafka.group.consumer_group import ConsumerGroup, Listeners
+from fastkafka.group.membership import subscription_of
+
+__all__ = ["ConsumerGroup", "Listeners", "subscription_of"]

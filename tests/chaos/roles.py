@@ -64,6 +64,7 @@ class Work:
         settings = {
             "bootstrap.servers": self.target.broker.bootstrap_servers,
             "group.id": "judge",
+            "enable.auto.commit": False,
             "enable.partition.eof": True,
         }
         with fastkafka.Consumer(settings) as kafka_consumer:
@@ -97,7 +98,12 @@ def produce(work: Work, strike: Strike) -> None:
 
 def consume(work: Work, strike: Strike) -> None:
     """An assigned consumer reads on through it all, nothing left out, nothing twice."""
-    settings = {**work.settings, "group.id": "none", "fetch.wait.max.ms": 50}
+    settings = {
+        **work.settings,
+        "group.id": "none",
+        "enable.auto.commit": False,
+        "fetch.wait.max.ms": 50,
+    }
     kafka_consumer = work.client.Consumer(settings)
     consumer = RecordingConsumer(kafka_consumer, work.history)
     topic = work.target.topic

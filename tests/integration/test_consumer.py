@@ -84,7 +84,7 @@ def consumer(broker: EmbeddedBroker) -> Iterator[Consumer]:
 def new_consumer(broker: EmbeddedBroker, **more: Any) -> Consumer:
     conf = {
         "bootstrap.servers": broker.bootstrap_servers,
-        "group.id": "g",
+        "group.id": "",
         "auto.offset.reset": "earliest",
         **more,
     }
@@ -420,7 +420,7 @@ def test_a_program_that_ends_without_closing_ends_at_once(
 ) -> None:
     program = f"""
 from fastkafka import Consumer, TopicPartition
-consumer = Consumer({{"bootstrap.servers": {broker.bootstrap_servers!r}, "group.id": "g",
+consumer = Consumer({{"bootstrap.servers": {broker.bootstrap_servers!r}, "group.id": "",
                      "auto.offset.reset": "earliest"}})
 consumer.assign([TopicPartition({topic!r}, 0)])
 print(consumer.poll(30).offset())

@@ -61,7 +61,7 @@ def broker() -> Iterator[EmbeddedBroker]:
 
 def fetch(broker: EmbeddedBroker) -> FetchedRecords:
     """Return all records, of a consumer that is gone."""
-    with Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"}) as consumer:
+    with Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": ""}) as consumer:
         consumer.assign([TopicPartition("measurements", p, 0) for p in range(PARTITIONS)])
         records = consumer.consume_batch(RECORDS, TIMEOUT_S)
     assert len(records) == RECORDS
@@ -150,7 +150,7 @@ def test_arrays_outlive_the_records_and_a_column_its_table(broker: EmbeddedBroke
 
 
 def test_a_stream_that_nobody_reads_gives_its_memory_back(broker: EmbeddedBroker) -> None:
-    with Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"}) as consumer:
+    with Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": ""}) as consumer:
         consumer.assign([TopicPartition("measurements", 0, 0)])
         records = consumer.consume_batch(RECORDS // PARTITIONS, TIMEOUT_S)
         capsule = records.__arrow_c_stream__()

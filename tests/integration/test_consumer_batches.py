@@ -74,7 +74,7 @@ def new_consumer(broker: EmbeddedBroker, **more: Any) -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": broker.bootstrap_servers,
-            "group.id": "g",
+            "group.id": "",
             "auto.offset.reset": "earliest",
             **more,
         }
@@ -121,7 +121,7 @@ def expected() -> list[Row]:
 
 def read_by_confluent(broker: EmbeddedBroker, topic: str) -> list[Row]:
     reader = confluent_kafka.Consumer(
-        {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "check.crcs": True}
+        {"bootstrap.servers": broker.bootstrap_servers, "group.id": "", "check.crcs": True}
     )
     try:
         reader.assign([confluent_kafka.TopicPartition(topic, p, 0) for p in range(PARTITIONS)])

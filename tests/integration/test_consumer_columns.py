@@ -80,7 +80,7 @@ def new_consumer(broker: EmbeddedBroker, **more: Any) -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": broker.bootstrap_servers,
-            "group.id": "g",
+            "group.id": "",
             "auto.offset.reset": "earliest",
             **more,
         }
@@ -370,7 +370,7 @@ def test_numpy_comes_with_the_first_column_and_not_before(
     program = f"""
 import sys
 from fastkafka import Consumer, TopicPartition
-with Consumer({{"bootstrap.servers": {broker.bootstrap_servers!r}, "group.id": "g"}}) as consumer:
+with Consumer({{"bootstrap.servers": {broker.bootstrap_servers!r}, "group.id": ""}}) as consumer:
     consumer.assign([TopicPartition({topic!r}, 0, 0)])
     records = consumer.consume_batch(10, 30)
     assert len(records.values()) == 10 and records.value_view(1) is not None

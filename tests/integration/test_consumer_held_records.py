@@ -42,7 +42,7 @@ def broker() -> Iterator[EmbeddedBroker]:
 def consumer(broker: EmbeddedBroker) -> Iterator[Consumer]:
     conf = {
         "bootstrap.servers": broker.bootstrap_servers,
-        "group.id": "g",
+        "group.id": "",
         "queued.max.messages.kbytes": QUEUED_KBYTES,
     }
     with Consumer(conf) as made:

@@ -18,7 +18,7 @@ def test_a_leader_moves_with_a_hint_while_the_gil_is_held() -> None:
     with spawned_fetch_broker() as broker:
         conf = {
             "bootstrap.servers": broker.bootstrap_servers,
-            "group.id": "g",
+            "group.id": "",
             "fetch.wait.max.ms": 50,
         }
         with Consumer(conf) as consumer:

@@ -268,7 +268,7 @@ def test_producer_and_consumer_get_through_cuts_and_small_segments(broker: Embed
         for fault_id in cuts:
             proxy.faults.wait_for_hits(fault_id)
         producer.producer.close()
-        conf = {**settings, "group.id": "g", "enable.partition.eof": True}
+        conf = {**settings, "group.id": "", "enable.partition.eof": True}
         with fastkafka.Consumer(conf) as kafka_consumer:
             consumer = RecordingConsumer(kafka_consumer, history)
             places = [TopicPartition("through-the-proxy", p, 0) for p in range(2)]

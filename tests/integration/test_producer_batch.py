@@ -27,7 +27,7 @@ def make(broker: EmbeddedBroker, **conf: Any) -> Producer:
 
 
 def read(broker: EmbeddedBroker, topic: str, count: int) -> list[Message]:
-    conf = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "batches"}
+    conf = {"bootstrap.servers": broker.bootstrap_servers, "group.id": ""}
     with Consumer(conf) as consumer:
         consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
         return sorted(consumer.consume(count, 30), key=lambda message: message.value() or b"")

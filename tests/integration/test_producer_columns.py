@@ -30,7 +30,7 @@ def broker() -> Iterator[EmbeddedBroker]:
 
 
 def read(broker: EmbeddedBroker, topic: str, count: int) -> list[Message]:
-    conf = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "columns"}
+    conf = {"bootstrap.servers": broker.bootstrap_servers, "group.id": ""}
     with Consumer(conf) as consumer:
         consumer.assign([TopicPartition(topic, 0, 0)])
         return consumer.consume(count, 30)

@@ -95,7 +95,7 @@ def test_purging_under_load_tells_the_truth_of_every_record() -> None:
                     producer.purge(in_queue=first % 3000 == 0, in_flight=first % 4500 == 0)
                 producer.poll(0)
             assert producer.flush(FLUSH_S) == 0
-        with Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"}) as consumer:
+        with Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": ""}) as consumer:
             end = consumer.get_watermark_offsets(TopicPartition("t", 0))[1]
             consumer.assign([TopicPartition("t", 0, 0)])
             written = [message.value() for message in consumer.consume(end, FLUSH_S)]

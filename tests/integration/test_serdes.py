@@ -47,7 +47,7 @@ def producer_of(broker: EmbeddedBroker, **conf: Any) -> SerializingProducer[Any,
 
 def consumer_of(broker: EmbeddedBroker, topic: str, **conf: Any) -> DeserializingConsumer[Any, Any]:
     consumer: DeserializingConsumer[Any, Any] = DeserializingConsumer(
-        {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", **conf}
+        {"bootstrap.servers": broker.bootstrap_servers, "group.id": "", **conf}
     )
     consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
     return consumer
@@ -158,7 +158,7 @@ def outcomes_of_polling(library: Any, broker: EmbeddedBroker, topic: str) -> lis
     consumer = library.DeserializingConsumer(
         {
             "bootstrap.servers": broker.bootstrap_servers,
-            "group.id": "g",
+            "group.id": "",
             "enable.partition.eof": True,
             "key.deserializer": decode,
             "value.deserializer": decode,

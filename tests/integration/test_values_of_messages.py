@@ -24,7 +24,7 @@ SAME_SIZE = [value_of(number, 100) for number in range(100)]
 @pytest.fixture(scope="module")
 def messages() -> Iterator[list[Message]]:
     with EmbeddedBroker(num_partitions=1) as broker:
-        conf = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "values"}
+        conf = {"bootstrap.servers": broker.bootstrap_servers, "group.id": ""}
         with Producer(conf) as producer:
             producer.produce_many("values", VALUES + SAME_SIZE, keys=VALUES + SAME_SIZE)
             assert producer.flush(30) == 0

@@ -59,7 +59,7 @@ def check_read_by_us(
     found = codecs_in_log(kafka, topic)
     assert CODECS[codec] in found
     assert found <= {CODECS[codec], CODECS["none"] if may_leave_small_ones else CODECS[codec]}
-    conf = {"bootstrap.servers": kafka.bootstrap_servers, "group.id": "g"}
+    conf = {"bootstrap.servers": kafka.bootstrap_servers, "group.id": ""}
     with Consumer(conf) as consumer:
         consumer.assign([TopicPartition(topic, 0, 0)])
         found = consumer.consume(len(VALUES), TIMEOUT_S)

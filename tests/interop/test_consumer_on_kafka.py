@@ -33,7 +33,7 @@ def topic(kafka: KafkaCluster) -> str:
 def consumer_of(kafka: KafkaCluster, **more: Any) -> Consumer:
     conf = {
         "bootstrap.servers": kafka.bootstrap_servers,
-        "group.id": "g",
+        "group.id": "",
         "auto.offset.reset": "earliest",
         **more,
     }

@@ -78,7 +78,7 @@ def test_a_topic_is_copied_as_it_is_read(
     conf = {"bootstrap.servers": kafka.bootstrap_servers}
     copied = 0
     with (
-        Consumer({**conf, "group.id": "none"}) as consumer,
+        Consumer({**conf, "group.id": ""}) as consumer,
         Producer(conf) as producer,
     ):
         consumer.assign([TopicPartition(source, 0, OFFSET_BEGINNING)])

@@ -18,7 +18,7 @@ def new_consumer(broker: FetchBroker, **settings: Any) -> Consumer:
     """Return a consumer that begins at the earliest offset and waits for nothing long."""
     conf = {
         "bootstrap.servers": broker.bootstrap_servers,
-        "group.id": "g",
+        "group.id": "",
         "auto.offset.reset": "earliest",
         "fetch.wait.max.ms": 50,
         "fetch.error.backoff.ms": 20,

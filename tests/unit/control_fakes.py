@@ -337,7 +337,7 @@ class FakeCluster:
         names = (
             list(self.topics)
             if body["topics"] is None
-            else [topic["name"] for topic in body["topics"]]
+            else [topic["name"] or self._name_of(topic["topic_id"]) for topic in body["topics"]]
         )
         unknown = KafkaError.UNKNOWN_TOPIC_OR_PART
         return {
@@ -350,8 +350,12 @@ class FakeCluster:
             "topics": [self.topics.get(name) or topic_row(name, unknown) for name in names],
         }
 
+    def _name_of(self, topic_id: bytes) -> str | None:
+        names = (name for name, row in self.topics.items() if row["topic_id"] == topic_id)
+        return next(names, None)
 
-def topic_row(name: str, error_code: int = 0, partitions: list[Body] | None = None) -> Body:
+
+def topic_row(name: str | None, error_code: int = 0, partitions: list[Body] | None = None) -> Body:
     """Return one topic of a metadata answer."""
     return {
         "error_code": error_code,

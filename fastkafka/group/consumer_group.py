@@ -1,0 +1,315 @@
+"""A consumer's group, on the application's side: subscriptions, and rebalances inside poll().
+
+In:     subscribe(), unsubscribe(), close(); Rebalance steps of the membership
+Out:    calls of the user's listeners; the assignment; commits before partitions go
+Thread: any of the application, but where it says otherwise; steps are carried out by poll()
+Next:   classic.py or consumer_protocol.py, commits.py, group_offsets.py
+
+The consumer itself keeps the listeners: they may hold anything, also the consumer, and what is here
+is held by the control thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
+
+from fastkafka.config import Resolved
+from fastkafka.control.client_log import SYSLOG_WARNING
+from fastkafka.control.control_thread import ControlThread
+from fastkafka.control.coordinators import Coordinators
+from fastkafka.errors import KafkaError, exception_for
+from fastkafka.group.classic import Classic
+from fastkafka.group.commits import Commits
+from fastkafka.group.consumer_protocol import ConsumerProtocol
+from fastkafka.group.group_offsets import GroupOffsets
+from fastkafka.group.membership import (
+    Membership,
+    MembershipStatus,
+    Place,
+    Rebalance,
+    RebalanceKind,
+    Subscription,
+)
+from fastkafka.types import OFFSET_STORED, ConsumerGroupMetadata, TopicPartition
+
+T = TypeVar("T")
+
+Listener = Callable[[Any, "list[TopicPartition]"], object]
+
+_MEMBERSHIPS: dict[str, type[Classic] | type[ConsumerProtocol]] = {
+    "classic": Classic,
+    "consumer": ConsumerProtocol,
+}
+
+
+class Listeners(NamedTuple):
+    """Who is told of rebalances, each with (consumer, partitions)."""
+
+    on_assign: Listener | None = None
+    on_revoke: Listener | None = None
+    on_lost: Listener | None = None
+
+
+class GroupConsumer(Protocol):
+    """What a rebalance does to a consumer."""
+
+    rebalance_listeners: Listeners
+
+    def assigned_partitions(self) -> list[Place]:
+        """Return the partitions that are read."""
+
+    def assign_partition(self, topic: str, partition: int, offset: int) -> None:
+        """Read one more."""
+
+    def unassign_partition(self, topic: str, partition: int) -> None:
+        """Read one less."""
+
+    def post_event(self, callback: Callable[[Any], object], argument: object) -> None:
+        """Have poll() call something."""
+
+    def post_message_error(self, error: KafkaError) -> None:
+        """Have poll() return a Message with this error."""
+
+
+class ConsumerGroup:
+    """The group of one consumer, which it subscribes to or only commits for."""
+
+    def __init__(self, control: ControlThread, config: Resolved) -> None:
+        self._control = control
+        coordinators = Coordinators(control.conversations, control.metadata, config)
+        self.offsets = GroupOffsets(control, config, coordinators)
+        self._membership: Membership = _MEMBERSHIPS[config["group.protocol"]](
+            control,
+            config,
+            coordinators,
+            on_step=self._on_step,
+            on_error=self._on_error,
+        )
+        self._as_nobody = ConsumerGroupMetadata(
+            config["group.id"], group_instance_id=config["group.instance.id"] or None
+        )
+        self._is_subscribed = False
+        self.commits = Commits(control, config, self.offsets, self._identity)
+        self._lock = threading.Lock()  # guards _steps
+        self._steps: deque[Rebalance] = deque()
+        self._serving: RebalanceKind | None = None
+        self._is_answered = False  # the listener has assigned, or unassigned, by itself
+
+    # calls
+
+    def subscribe(self, subscription: Subscription, listeners: Listeners) -> None:
+        """Join the group, or change what this member subscribes to."""
+        if not self._is_subscribed:
+            self.let_go(self._consumer().assigned_partitions())
+        self._consumer().rebalance_listeners = listeners
+        self._is_subscribed = True
+        self._call(_do(lambda: self._membership.subscribe(subscription)))
+
+    def unsubscribe(self, timeout_s: float | None = None) -> None:
+        """Revoke what is assigned and leave the group; listeners are told here and now.
+
+        Raises: what a listener raises, after all is done
+        """
+        if not self._is_subscribed:
+            self.let_go(self._consumer().assigned_partitions())
+            return
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            self._revoke_all(_left_s(deadline))
+        finally:
+            self._is_subscribed = False
+            with self._lock:
+                self._steps.clear()
+            self._leave(_left_s(deadline))
+
+    def close(self, timeout_s: float) -> None:
+        """Commit what has been returned and leave; raises as unsubscribe() does."""
+        if self._is_subscribed:
+            self.unsubscribe(timeout_s)
+        elif self.commits.is_auto:
+            rows = self.commits.returned()
+            if rows:
+                self._control.call(self.commits.commit_and_tell(rows, timeout_s))
+
+    def identity(self) -> ConsumerGroupMetadata:
+        """Return who this consumer is in its group; generation -1 while it is no member."""
+        return self._call(_do(self._membership.identity))
+
+    def status(self) -> MembershipStatus | None:
+        """Return where the membership stands; None without a subscription."""
+        return self._call(_do(self._membership.status)) if self._is_subscribed else None
+
+    def answer(self) -> None:
+        """Take notice that a listener has changed the assignment by itself."""
+        self._is_answered = True
+
+    def let_go(self, places: list[Place], timeout_s: float | None = None) -> None:
+        """Read these no more. What has been returned of them is committed if that is automatic.
+
+        In a rebalance that is waited for, so that whoever reads them next begins there.
+        """
+        consumer = self._consumer()
+        assigned = set(consumer.assigned_partitions())
+        places = [place for place in places if place in assigned]
+        try:
+            if self.commits.is_auto and self._serving is not RebalanceKind.LOST:
+                self._commit_before(places, timeout_s)
+        finally:
+            for place in places:
+                consumer.unassign_partition(*place)
+            self.commits.forget(places)
+
+    # steps, on the thread that polls
+
+    def serve(self, _: object = None) -> None:
+        """Carry out the next step."""
+        with self._lock:
+            step = self._steps.popleft() if self._steps else None
+        if step is None:
+            return
+        try:
+            self._serve(step.kind, step.partitions, is_incremental=step.is_incremental)
+        finally:
+            step.done()
+
+    def _serve(
+        self,
+        kind: RebalanceKind,
+        partitions: Iterable[Place],
+        *,
+        is_incremental: bool,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Tell the listener, then do what it has not done by itself, whatever it raised."""
+        consumer = self._consumer()
+        places = list(partitions)
+        if kind is not RebalanceKind.ASSIGN:
+            assigned = set(consumer.assigned_partitions())
+            places = [place for place in places if place in assigned]
+        self._serving, self._is_answered = kind, False
+        try:
+            self._tell_listener(kind, consumer, places)
+        finally:
+            try:
+                if not self._is_answered:
+                    self._carry_out(kind, places, is_incremental, timeout_s)
+            finally:
+                self._serving = None
+
+    def _tell_listener(
+        self, kind: RebalanceKind, consumer: GroupConsumer, places: list[Place]
+    ) -> None:
+        listeners = consumer.rebalance_listeners
+        listener = listeners.on_assign
+        if kind is not RebalanceKind.ASSIGN:
+            listener = listeners.on_revoke
+            if kind is RebalanceKind.LOST:
+                listener = listeners.on_lost or listener
+            if not places:
+                return
+        if listener is not None:
+            listener(consumer, [TopicPartition(*place) for place in places])
+
+    def _carry_out(
+        self,
+        kind: RebalanceKind,
+        places: list[Place],
+        is_incremental: bool,
+        timeout_s: float | None,
+    ) -> None:
+        consumer = self._consumer()
+        if kind is not RebalanceKind.ASSIGN:
+            self.let_go(places, timeout_s)
+            return
+        assigned = consumer.assigned_partitions()
+        if not is_incremental:
+            self.let_go([place for place in assigned if place not in places])
+        for place in places:
+            if place not in assigned:
+                consumer.assign_partition(*place, OFFSET_STORED)
+
+    def _revoke_all(self, timeout_s: float | None) -> None:
+        assigned = self._consumer().assigned_partitions()
+        if self._serving is not None:
+            # Called by a listener: it is being told of a rebalance already.
+            self.let_go(assigned, timeout_s)
+            return
+        is_member = self.identity().generation_id >= 0
+        kind = RebalanceKind.REVOKE if is_member else RebalanceKind.LOST
+        self._serve(kind, assigned, is_incremental=False, timeout_s=timeout_s)
+
+    def _commit_before(self, places: list[Place], timeout_s: float | None) -> None:
+        rows = self.commits.returned(places)
+        if not rows:
+            return
+        if self._serving is RebalanceKind.REVOKE or not self._is_subscribed:
+            self._control.call(self.commits.commit_and_tell(rows, timeout_s))
+        else:
+            self.commits.begin(rows)
+
+    def _leave(self, timeout_s: float | None) -> None:
+        async def leave() -> None:
+            await asyncio.wait_for(self._membership.leave(), timeout_s)
+
+        try:
+            self._control.call(leave())
+        except asyncio.TimeoutError:
+            text = "the coordinator was not told that this member leaves: time was over"
+            self._control.log.tell(SYSLOG_WARNING, "group", text)
+
+    # on the control thread
+
+    def _on_step(self, step: Rebalance) -> None:
+        with self._lock:
+            if step.kind is RebalanceKind.LOST:
+                self._steps.clear()  # what was to be assigned or revoked is not ours any more
+            self._steps.append(step)
+        self._post(self.serve)
+
+    def _on_error(self, error: KafkaError) -> None:
+        core = self._control.core_if_alive()
+        if core is None:
+            return
+        cast(GroupConsumer, core).post_message_error(error)
+        if error.code() == KafkaError._MAX_POLL_EXCEEDED:
+            self._post(self._poll_again)
+
+    def _post(self, callback: Callable[[object], None]) -> None:
+        core = self._control.core_if_alive()
+        if core is not None:
+            cast(GroupConsumer, core).post_event(callback, None)
+
+    def _identity(self) -> ConsumerGroupMetadata:
+        """Return who commits: a subscriber only as the member that it is."""
+        if not self._is_subscribed:
+            return self._as_nobody
+        identity = self._membership.identity()
+        if identity.generation_id < 0:
+            text = "commit: this consumer is no member of its group now, its partitions are others'"
+            raise exception_for(KafkaError(KafkaError.UNKNOWN_MEMBER_ID, text))
+        return identity
+
+    # inside
+
+    def _poll_again(self, _: object) -> None:
+        """The application polls again after max.poll.interval.ms: join again."""
+        self._call(_do(self._membership.rejoin))
+
+    def _consumer(self) -> GroupConsumer:
+        return cast(GroupConsumer, self._control.core())
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._control.call(coroutine)
+
+
+async def _do(action: Callable[[], T]) -> T:
+    return action()
+
+
+def _left_s(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,0 +1,488 @@
+"""Membership by KIP-848: the coordinator assigns, a heartbeat carries everything.
+
+In:     a Subscription; assignments in the answers to heartbeats
+Out:    Rebalance steps; heartbeats that say what is read now
+Thread: the control thread only, but for the `done` of a step
+Next:   heartbeats.py repeats what says nothing new; the consumer's poll() carries steps out
+Source: KIP-848, KIP-1082 (the client makes the member id); ConsumerMembershipManager.java
+
+One task does one thing after the other: join, reconcile (revoke, then assign), say what is read
+now, wait. While the application takes its time over a step, plain heartbeats go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import uuid
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, cast
+
+from fastkafka.config import Resolved
+from fastkafka.control.backoff import Backoff
+from fastkafka.control.client_log import SYSLOG_INFO, SYSLOG_WARNING
+from fastkafka.control.control_thread import ControlThread
+from fastkafka.control.coordinators import (
+    GROUP,
+    Coordinators,
+    GivenUp,
+    Key,
+    Question,
+    Refused,
+    Verdict,
+    verdict_of_most,
+)
+from fastkafka.control.core_face import GroupFace
+from fastkafka.control.running_tasks import RunningTasks
+from fastkafka.errors import ClosedError, KafkaError, KafkaException, UnsupportedVersion
+from fastkafka.group.heartbeats import Ending, EndingReason, Heartbeats, Pulse
+from fastkafka.group.membership import (
+    Membership,
+    MembershipStatus,
+    Place,
+    Rebalance,
+    RebalanceKind,
+    Subscription,
+)
+from fastkafka.group.topic_names import TopicNames
+from fastkafka.types import ConsumerGroupMetadata
+
+_API = "consumer_group_heartbeat"
+_JOIN_EPOCH = 0
+_LEAVE_EPOCH = -1
+_STATIC_LEAVE_EPOCH = -2  # its partitions are kept for the one that comes back
+_REGEX_SINCE = 1
+_LEAVE_PATIENCE_S = 5.0
+# Until the coordinator has said its own.
+_HEARTBEAT_INTERVAL_MS = 5000
+# A broker asks for no shorter one; it is no number to spin on.
+_INTERVAL_MS_MIN = 100
+
+# The group goes on without this member, which may come back as a new one.
+_FENCED = frozenset({KafkaError.FENCED_MEMBER_EPOCH, KafkaError.UNKNOWN_MEMBER_ID})
+
+# topic id and partition
+Numbered = tuple[bytes, int]
+
+
+class _State(Enum):
+    UNJOINED = "unjoined"
+    JOINING = "joining"
+    STABLE = "stable"
+    RECONCILING = "reconciling"
+    STALE = "not polled"  # max.poll.interval.ms is over: waits for rejoin()
+    FATAL = "failed"
+
+
+class ConsumerProtocol(Membership):
+    """One member of a KIP-848 group.
+
+    Args: on_step: takes each Rebalance, for poll(); on_error: takes what the application must hear.
+          Neither may block or hold the client
+    """
+
+    def __init__(
+        self,
+        control: ControlThread,
+        config: Resolved,
+        coordinators: Coordinators,
+        *,
+        on_step: Callable[[Rebalance], None],
+        on_error: Callable[[KafkaError], None],
+    ) -> None:
+        self._control = control
+        self._coordinators = coordinators
+        self._on_step = on_step
+        self._on_error = on_error
+        self._group_id: str = config["group.id"]
+        self._instance_id: str | None = config["group.instance.id"] or None
+        self._rack: str | None = config["client.rack"] or None
+        self._assignor: str | None = config["group.remote.assignor"] or None
+        self._session_timeout_ms: int = config["session.timeout.ms"]
+        self._max_poll_interval_ms: int = config["max.poll.interval.ms"]
+        self._backoff_ms = (config["retry.backoff.ms"], config["retry.backoff.max.ms"])
+        self._heartbeats = Heartbeats(control, config, coordinators, on_ended=self._on_ended)
+        self._names = TopicNames(control.metadata)
+        self._tasks = RunningTasks()
+        self._running: asyncio.Task[None] | None = None
+        self._changed: asyncio.Event | None = None
+        self._subscription = Subscription(frozenset())
+        self._state = _State.UNJOINED
+        self._member_id = _new_member_id()
+        self._epoch = _JOIN_EPOCH
+        self._interval_ms = _HEARTBEAT_INTERVAL_MS
+        self._target: set[Numbered] = set()
+        self._owned: set[Numbered] = set()
+        self._is_told = True  # the coordinator knows what we read and subscribe
+        self._has_assigned = False  # since it joined: the first assignment may be an empty one
+        self._step_number = 0  # of the step that is out
+        self._is_step_out = False
+        self._last_error = ""
+
+    # the face
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Join, or tell the coordinator another wish."""
+        self._subscription = subscription
+        self._is_told = False
+        if self._state is _State.FATAL:
+            self._state = _State.UNJOINED
+        if self._running is None:
+            self._changed = asyncio.Event()
+            self._running = self._tasks.begin(self._run())
+        self._look_again()
+
+    def rejoin(self) -> None:
+        """Join again when max.poll.interval.ms was exceeded before."""
+        if self._state is _State.STALE:
+            self._state = _State.UNJOINED
+            self._look_again()
+
+    async def leave(self) -> None:
+        """End the membership and tell the coordinator, who is waited for some seconds at most."""
+        if self._running is None:
+            return
+        self._running.cancel()
+        self._running = None
+        self._heartbeats.stop()
+        # While it joins the coordinator may have it already: this side made its id.
+        may_be_member = self._is_member() or self._state is _State.JOINING
+        self._forget()
+        self._state = _State.UNJOINED
+        self._core().end_lease()
+        if may_be_member:
+            await self._say_goodbye()
+
+    def identity(self) -> ConsumerGroupMetadata:
+        """Return who commits, with the epoch of now."""
+        if not self._is_member():
+            return ConsumerGroupMetadata(self._group_id, group_instance_id=self._instance_id)
+        return ConsumerGroupMetadata(
+            self._group_id, self._epoch, self._member_id, self._instance_id
+        )
+
+    def status(self) -> MembershipStatus:
+        """Return where the membership stands."""
+        reason = self._last_error or self._coordinators.last_error or ""
+        if self._is_step_out:
+            reason = "a rebalance waits for poll()"
+        return MembershipStatus(self._state.value, reason)
+
+    # the task
+
+    async def _run(self) -> None:
+        changed = self._changed
+        assert changed is not None
+        backoff = Backoff(*self._backoff_ms)
+        while True:
+            changed.clear()
+            try:
+                is_at_rest = await self._move()
+            except ClosedError:
+                return
+            except (GivenUp, Refused, KafkaException) as problem:
+                self._on_problem(problem)
+                await asyncio.sleep(backoff.next_s())
+                continue
+            backoff.reset()
+            if is_at_rest:
+                await changed.wait()
+
+    def _on_problem(self, problem: Exception) -> None:
+        if isinstance(problem, GivenUp):
+            self._log(f"group {self._group_id}: {self._coordinators.last_error}: joining again")
+            self._be_lost(_State.UNJOINED)
+        elif isinstance(problem, Refused):
+            self._refused(problem.code, problem.text)
+        elif isinstance(problem, KafkaException):
+            # Of a question beside the heartbeats, such as for names of topics.
+            self._last_error = problem.error.str()
+            self._log(f"group {self._group_id}: {self._last_error}")
+
+    async def _move(self) -> bool:
+        """Do what is next; return whether nothing is, until something changes."""
+        if self._state in (_State.STALE, _State.FATAL):
+            return True
+        if not self._is_member():
+            await self._join()
+            return False
+        if self._is_step_out:
+            return True
+        if self._target != self._owned or not self._has_assigned:
+            is_named = await self._names.find(topic_id for topic_id, _ in self._target)
+            if self._hand_out_step():
+                return True
+            if not is_named:
+                # A topic that this broker has not heard of yet, or that is gone.
+                pause_s = self._backoff_ms[1] / 1000
+                asyncio.get_running_loop().call_later(pause_s, self._look_again)
+        if not self._is_told:
+            await self._tell()
+            return False
+        self._state = _State.STABLE
+        return True
+
+    async def _join(self) -> None:
+        self._state = _State.JOINING
+        self._epoch = _JOIN_EPOCH
+        self._is_told = True
+        self._log(f"group {self._group_id}: joining as {self._member_id}")
+        self._take(await self._ask(self._whole_body(), self._patience()))
+
+    async def _tell(self) -> None:
+        """Say what is read now, and what is subscribed."""
+        self._is_told = True
+        self._heartbeats.stop()
+        try:
+            self._take(await self._ask(self._whole_body(), self._patience()))
+        except BaseException:
+            self._is_told = False
+            raise
+
+    async def _ask(self, body: dict[str, Any], is_wanted: Callable[[], bool]) -> dict[str, Any]:
+        """Ask until it is answered; an answer makes the lease last from when it was sent."""
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        question = Question(
+            _API,
+            functools.partial(_body_of_version, body),
+            lambda body: (body["error_code"],),
+            _verdict,
+        )
+        answer = await self._coordinators.ask(Key(self._group_id, GROUP), question, is_wanted)
+        code = answer.body["error_code"]
+        if code:
+            raise Refused(Verdict.REFUSED, code, _text_of(answer.body))
+        left_ms = int(self._session_timeout_ms - 1000 * (loop.time() - sent_at))
+        if left_ms > 0:
+            self._core().begin_lease(left_ms)
+        return answer.body
+
+    def _patience(self) -> Callable[[], bool]:
+        """Return until when a member believes that it is one; joining goes on for ever."""
+        if not self._is_member():
+            return lambda: True
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._session_timeout_ms / 1000
+        return lambda: loop.time() < until
+
+    def _take(self, body: dict[str, Any]) -> None:
+        """Take over a good answer, and have plain heartbeats go on from it."""
+        self._last_error = ""
+        if body["member_id"]:
+            self._member_id = body["member_id"]
+        self._epoch = body["member_epoch"]
+        self._interval_ms = max(body["heartbeat_interval_ms"], _INTERVAL_MS_MIN)
+        if body["assignment"] is not None:
+            self._target = {
+                (topic["topic_id"], partition)
+                for topic in body["assignment"]["topic_partitions"]
+                for partition in topic["partitions"]
+            }
+        self._beat()
+        self._look_again()
+
+    def _beat(self) -> None:
+        epoch, interval_ms = self._epoch, self._interval_ms
+        self._heartbeats.begin(
+            Pulse(
+                _API,
+                {
+                    "group_id": self._group_id,
+                    "member_id": self._member_id,
+                    "member_epoch": epoch,
+                    "instance_id": self._instance_id,
+                },
+                lambda body: (
+                    body["error_code"] == KafkaError.NO_ERROR
+                    and body["member_epoch"] == epoch
+                    and body["assignment"] is None
+                    and max(body["heartbeat_interval_ms"], _INTERVAL_MS_MIN) == interval_ms
+                ),
+                interval_ms,
+                self._session_timeout_ms,
+                self._max_poll_interval_ms,
+            )
+        )
+
+    def _on_ended(self, ending: Ending) -> None:
+        """Heartbeats ended by themselves."""
+        if ending.reason is EndingReason.ANSWERED and ending.body["error_code"] == 0:
+            self._take(ending.body)
+        elif ending.reason is EndingReason.SESSION_TIMEOUT:
+            self._log(ending.error.str(), SYSLOG_WARNING)
+            self._be_lost(_State.UNJOINED)
+        elif ending.reason is EndingReason.POLL_INTERVAL:
+            self._be_lost(_State.STALE)
+            self._tasks.begin(self._say_goodbye())
+            self._on_error(ending.error)
+        else:
+            self._refused(ending.error.code(), ending.error.str())
+
+    def _refused(self, code: int, text: str) -> None:
+        """The coordinator does not go on with this member."""
+        if code in _FENCED:
+            self._log(f"group {self._group_id}: {text}: joining again")
+            self._be_lost(_State.UNJOINED)
+            return
+        if code == KafkaError.UNRELEASED_INSTANCE_ID:
+            text = f"{text} (group.instance.id {self._instance_id} is in use)"
+        self._last_error = text
+        self._log(f"group {self._group_id}: {text}", SYSLOG_WARNING)
+        self._be_lost(_State.FATAL)
+        self._on_error(KafkaError(code, f"group {self._group_id}: {text}"))
+
+    # steps
+
+    def _hand_out_step(self) -> bool:
+        """Give the application what comes next of the way to the target; False when nothing is."""
+        reachable = {place for place in self._target if self._names.get(place[0]) is not None}
+        revoked = self._owned - self._target
+        added = reachable - self._owned
+        if revoked:
+            self._give(RebalanceKind.REVOKE, revoked)
+        elif added or (not self._has_assigned and not self._target):
+            self._has_assigned = True
+            self._give(RebalanceKind.ASSIGN, added)
+        else:
+            return False
+        self._state = _State.RECONCILING
+        return True
+
+    def _give(self, kind: RebalanceKind, places: set[Numbered]) -> None:
+        self._step_number += 1
+        self._is_step_out = True
+        number, loop = self._step_number, asyncio.get_running_loop()
+
+        def done() -> None:
+            try:
+                loop.call_soon_threadsafe(self._on_done, number, kind, places)
+            except RuntimeError:
+                pass  # the client was closed meanwhile, and its loop with it
+
+        named = tuple(sorted(self._named(places)))
+        self._on_step(Rebalance(kind, named, is_incremental=True, done=done))
+
+    def _on_done(self, number: int, kind: RebalanceKind, places: set[Numbered]) -> None:
+        if number != self._step_number or not self._is_step_out:
+            return  # the group has given us up since
+        self._is_step_out = False
+        if kind is RebalanceKind.ASSIGN:
+            self._owned |= places
+        else:
+            self._owned -= places
+        self._is_told = False
+        self._look_again()
+
+    def _be_lost(self, state: _State) -> None:
+        """Be no member any more: what was read may be somebody else's already."""
+        self._heartbeats.stop()
+        lost = tuple(sorted(self._named(self._owned | self._target)))
+        was_reading = bool(self._owned) or self._is_step_out
+        self._forget()
+        self._state = state
+        if was_reading:
+            self._on_step(
+                Rebalance(RebalanceKind.LOST, lost, is_incremental=True, done=lambda: None)
+            )
+        self._look_again()
+
+    def _forget(self) -> None:
+        self._epoch = _JOIN_EPOCH
+        self._owned = set()
+        self._target = set()
+        self._has_assigned = False
+        self._is_step_out = False
+        self._is_told = True
+
+    # inside
+
+    def _is_member(self) -> bool:
+        return self._epoch > _JOIN_EPOCH
+
+    def _named(self, places: set[Numbered]) -> list[Place]:
+        named = ((self._names.get(topic_id), partition) for topic_id, partition in places)
+        return [(name, partition) for name, partition in named if name is not None]
+
+    def _whole_body(self) -> dict[str, Any]:
+        by_topic: dict[bytes, list[int]] = {}
+        for topic_id, partition in sorted(self._owned):
+            by_topic.setdefault(topic_id, []).append(partition)
+        return {
+            "group_id": self._group_id,
+            "member_id": self._member_id,
+            "member_epoch": self._epoch,
+            "instance_id": self._instance_id,
+            "rack_id": self._rack,
+            "rebalance_timeout_ms": self._max_poll_interval_ms,
+            "subscribed_topic_names": sorted(self._subscription.topics),
+            "subscribed_topic_regex": "|".join(_as_alternatives(self._subscription.patterns)),
+            "server_assignor": self._assignor,
+            "topic_partitions": [
+                {"topic_id": topic_id, "partitions": partitions}
+                for topic_id, partitions in by_topic.items()
+            ],
+        }
+
+    async def _say_goodbye(self) -> None:
+        """Tell the coordinator that this member goes; whatever it answers."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LEAVE_PATIENCE_S
+        body = {
+            "group_id": self._group_id,
+            "member_id": self._member_id,
+            "member_epoch": _LEAVE_EPOCH if self._instance_id is None else _STATIC_LEAVE_EPOCH,
+            "instance_id": self._instance_id,
+        }
+        question = Question(_API, body, lambda body: (body["error_code"],), _verdict)
+        key = Key(self._group_id, GROUP)
+        try:
+            asking = self._coordinators.ask(key, question, lambda: loop.time() < until)
+            await asyncio.wait_for(asking, _LEAVE_PATIENCE_S)
+        except (GivenUp, Refused, KafkaException, asyncio.TimeoutError) as problem:
+            self._log(f"group {self._group_id}: leaving: {problem}")
+
+    def _look_again(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+
+    def _core(self) -> GroupFace:
+        return cast(GroupFace, self._control.core())
+
+    def _log(self, text: str, level: int = SYSLOG_INFO) -> None:
+        self._control.log.tell(level, "group", text)
+
+
+def _new_member_id() -> str:
+    """Return a random id in the form in which Java writes one (KIP-1082)."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+
+
+def _as_alternatives(patterns: tuple[str, ...]) -> list[str]:
+    return [f"({pattern})" for pattern in patterns] if len(patterns) > 1 else list(patterns)
+
+
+def _body_of_version(body: dict[str, Any], version: int) -> dict[str, Any]:
+    """Return the body for a broker of that version; before 1 it matches no pattern."""
+    if version >= _REGEX_SINCE:
+        return body
+    if body["subscribed_topic_regex"]:
+        raise UnsupportedVersion(
+            "this broker matches no patterns in the consumer protocol: subscribe to names, or set "
+            "group.protocol=classic"
+        )
+    return {name: value for name, value in body.items() if name != "subscribed_topic_regex"}
+
+
+def _verdict(codes: Any) -> Verdict:
+    """Return what comes of an answer: errors of the member are judged by the member."""
+    verdict = verdict_of_most(codes)
+    return Verdict.DONE if verdict >= Verdict.REFUSED else verdict
+
+
+def _text_of(body: dict[str, Any]) -> str:
+    words = KafkaError(body["error_code"]).str()
+    message = body["error_message"]
+    return f"{words}: {message}" if message else words
