@@ -58,6 +58,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "tls": (),
     "frame": (),
     "submissions": (),
+    "repeating": (),
     # outbound
     "partitioner": (),
     "record_source": (),
@@ -105,6 +106,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "consumer_core": (),
     "columns_core": (),
     "batches_core": (),
+    "group_core": (),
     "inquiry": (),
     "statistics": (),
     "health": (),

@@ -6,9 +6,10 @@
 from fastkafka.errors import exception_for
 
 from libc.stdint cimport int32_t, int64_t
-from fastkafka._core.fetch_position cimport FetchPosition
+from fastkafka._core.fetch_position cimport FetchPosition, position_note_call
 from fastkafka._core.fetched_columns cimport whole_batch_view
 from fastkafka._core.fetched_records cimport FetchedBatch
+from fastkafka._core.lease cimport lease_note_poll
 from fastkafka._core.lock cimport signal_read
 from fastkafka._core.message cimport Message
 from fastkafka._core.record_batch cimport RecordBatch, record_batch_of
@@ -51,12 +52,17 @@ cdef class BatchesCore(ColumnsCore):
         cdef int64_t deadline_ns = -1
         self.check_usable()
         self.calls += 1
+        lease_note_poll(&self.lease)
         if not self.takes_whole:
             self.take_as(True)
         while True:
             seen = signal_read(&self.fetcher.queue.arrived)
             if self.events:
                 self.serve_events()
+            if self.unreturned:
+                # take_as() has rewound records: these are errors of the group.
+                message = self.unreturned.pop(0)
+                raise exception_for(message.error())
             batch = self.next_batch()
             if batch != NULL:
                 if batch.error_code == 0:
@@ -78,6 +84,7 @@ cdef class BatchesCore(ColumnsCore):
                                                 batch.whole, self.fetcher.decoder.check_crcs)
         # Making objects may run the garbage collector, and that a finalizer that seeks: then the batch is gone.
         if self.taken == batch:
+            position_note_call(position, self.calls, position.position)
             position.position = batch.next_offset
             position.position_leader_epoch = batch.leader_epoch
             self.finish_batch()

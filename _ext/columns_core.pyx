@@ -8,6 +8,7 @@ from fastkafka._core.consumer_core cimport MESSAGES_MAX
 from fastkafka._core.fetched_columns cimport FetchedRecords, fetched_records_new
 from fastkafka._core.fetched_parts cimport FetchedPart
 from fastkafka._core.fetched_records cimport FetchedBatch
+from fastkafka._core.lease cimport lease_note_poll
 from fastkafka._core.lock cimport signal_read
 from fastkafka._core.message cimport Message, messages_of_entries
 from fastkafka._core.waiter cimport deadline_after
@@ -42,16 +43,19 @@ cdef class ColumnsCore(ConsumerCore):
             raise ValueError("num_messages must be between 0 and 1000000 (1M)")
         self.check_usable()
         self.calls += 1
+        lease_note_poll(&self.lease)
         if self.takes_whole:
             self.take_as(False)
         deadline_ns = deadline_after(timeout)
         records = fetched_records_new()
-        self.take_unreturned(records, num_messages)
         try:
             while True:
                 seen = signal_read(&self.fetcher.queue.arrived)
                 if self.events:
+                    if self.has_step and _taken(records):
+                        return records
                     self.serve_events()
+                self.take_unreturned(records, num_messages)
                 if self.take_queued(records, num_messages) or self.is_woken:
                     self.is_woken = False
                     return records
@@ -65,9 +69,10 @@ cdef class ColumnsCore(ConsumerCore):
         """Take the Messages of a call that Ctrl-C ended: nobody has seen them, so each still has its entry."""
         cdef Message message
         cdef FetchedBatch* batch
-        cdef Py_ssize_t index, count = min(<Py_ssize_t>len(self.unreturned), limit)
+        cdef Py_ssize_t index, count = min(<Py_ssize_t>len(self.unreturned), limit - _taken(records))
         for index in range(count):
             message = self.unreturned[index]
+            self.count_as_new(message)
             if message.entry == NULL:
                 records.event_messages.append(message)
                 continue

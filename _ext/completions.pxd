@@ -19,6 +19,7 @@ cdef enum CompletionKind:
     COMPLETION_PARTITION_WANTED    # data: topic; partition; id: number of the transaction it is to be added to
     COMPLETION_GATE_MOVED          # id: ticket of the move
     COMPLETION_THROTTLED           # id: throttle_time_ms; node_id
+    COMPLETION_REPEATING_ENDED     # id: repetition; data: the reply, or error_code and text, or none: nobody polls
     COMPLETION_EVENT               # id: an event number that only the client's face understands
 
 cdef struct Completion:

@@ -99,6 +99,13 @@ cdef void completions_push_node(CompletionQueue* queue, CompletionKind kind, int
         completion_push(queue, completion)
 
 
+cdef tuple _repeating_ended(Completion* completion, str text):
+    if completion.data_bytes:
+        return ("repeating_ended", completion.id, "answered", completion.data[:completion.data_bytes], 0, text)
+    reason = "failed" if completion.error_code else "poll_interval"
+    return ("repeating_ended", completion.id, reason, None, completion.error_code, text)
+
+
 cdef tuple _as_tuple(Completion* completion):
     cdef str text = completion.text.decode("utf-8", "replace")
     if completion.kind == COMPLETION_RESPONSE:
@@ -126,6 +133,8 @@ cdef tuple _as_tuple(Completion* completion):
         return ("gate_moved", completion.id)
     if completion.kind == COMPLETION_THROTTLED:
         return ("throttled", completion.node_id, completion.id)
+    if completion.kind == COMPLETION_REPEATING_ENDED:
+        return _repeating_ended(completion, text)
     return ("event", completion.id, completion.error_code, text)
 
 

@@ -8,6 +8,7 @@ from fastkafka._core.client_core cimport ClientCore
 from fastkafka._core.fetch_position cimport FetchPosition, StartAt
 from fastkafka._core.fetched_records cimport FetchedBatch
 from fastkafka._core.fetcher cimport Fetcher
+from fastkafka._core.lease cimport Lease
 from fastkafka._core.message cimport Message
 
 cdef enum:
@@ -16,6 +17,7 @@ cdef enum:
 
 cdef class ConsumerCore(ClientCore):
     cdef Fetcher* fetcher
+    cdef Lease lease                      # of a group's member
     cdef FetchPosition* positions_made
     cdef FetchedBatch* recent[RECENT_BATCHES]   # returned whole, in large frames, with Messages alive
     cdef int64_t recent_call[RECENT_BATCHES]    # in which call it was returned
@@ -27,11 +29,14 @@ cdef class ConsumerCore(ClientCore):
     cdef list events                      # (callback, argument): served by the next consume() or poll()
     cdef bytes raw_client_id
     cdef bint is_woken
+    cdef bint has_group
+    cdef bint has_step                    # an event is a rebalance: what a call has taken is returned before
     cdef bint takes_whole                 # batches() was called last: what comes is not decoded
 
     cdef FetchPosition* position_of(self, str topic, int partition) except NULL
     cdef FetchPosition* assigned_position(self, str topic, int partition) except NULL
     cdef int wish(self, FetchPosition* position, StartAt start_at, int64_t offset, int32_t leader_epoch) except -1
+    cdef int count_as_new(self, Message message) except -1
     cdef int serve_events(self) except -1
     cdef int drop_overtaken(self) except -1
     cdef int take_as(self, bint whole) except -1

@@ -15,7 +15,7 @@ from fastkafka._core.connection cimport transport_close_all
 from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
 from fastkafka._core.fetch_position cimport (
     FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_STOPPED, OFFSET_UNKNOWN, PositionWish, START_AT_EARLIEST,
-    START_AT_LATEST, START_AT_OFFSET, START_AT_RESET, START_WHERE_IT_WAS, position_new,
+    START_AT_COMMITTED, START_AT_LATEST, START_AT_OFFSET, START_AT_RESET, START_WHERE_IT_WAS, position_new, position_note_call,
 )
 from fastkafka._core.fetch_wishes cimport offset_submission_new, wish_submission_new
 from fastkafka._core.fetched_records cimport fetched_let_go, fetched_move_out, fetched_pins_much, fetched_take_all
@@ -24,6 +24,7 @@ from fastkafka._core.fetcher cimport (
     fetcher_on_leader_changed, fetcher_on_topic_failed, fetcher_on_topic_replaced, fetcher_on_up,
     fetcher_set_bound, fetcher_tick,
 )
+from fastkafka._core.lease cimport lease_begin_waiting, lease_end_waiting, lease_has_run_out, lease_note_poll
 from fastkafka._core.lock cimport signal_raise, signal_read
 from fastkafka._core.message cimport Message, message_of_entry, message_of_error, messages_of_entries
 from fastkafka._core.submissions cimport Submission
@@ -43,7 +44,7 @@ _STATE_NAMES = {
 }
 
 
-cdef StartAt _start_at(int64_t offset) except *:
+cdef StartAt _start_at(int64_t offset, bint has_group) except *:
     """Turn confluent's logical offsets into where to start."""
     if offset >= 0:
         return START_AT_OFFSET
@@ -52,7 +53,7 @@ cdef StartAt _start_at(int64_t offset) except *:
     if offset == OFFSET_END:
         return START_AT_LATEST
     if offset == OFFSET_STORED or offset == OFFSET_UNKNOWN:
-        return START_AT_RESET
+        return START_AT_COMMITTED if has_group else START_AT_RESET
     raise KafkaException(KafkaError(
         KafkaError._INVALID_ARG, f"offset {offset}: 0 or above, or one of OFFSET_BEGINNING, OFFSET_END, OFFSET_STORED"))
 
@@ -89,6 +90,7 @@ cdef class ConsumerCore(ClientCore):
         """
         cdef Fetcher* fetcher = self.fetcher
         self.configure_transport(settings)
+        self.has_group = bool(settings["group.id"])
         self.raw_client_id = self.client_id.encode()[:32767]
         fetcher.settings.request.client_id = self.raw_client_id
         fetcher.settings.request.client_id_bytes = <short>len(self.raw_client_id)
@@ -224,7 +226,7 @@ cdef class ConsumerCore(ClientCore):
 
     def assign_partition(self, str topic, int partition, int64_t offset, int32_t leader_epoch=-1):
         """Begin to fetch a partition, at an offset or at one of OFFSET_*."""
-        cdef StartAt start_at = _start_at(offset)
+        cdef StartAt start_at = _start_at(offset, self.has_group)
         cdef FetchPosition* position
         self.check_usable()
         position = self.position_of(topic, partition)
@@ -274,9 +276,9 @@ cdef class ConsumerCore(ClientCore):
     def seek_partition(self, str topic, int partition, int64_t offset, int32_t leader_epoch=-1):
         """Go on at another offset. Nothing that was fetched before is returned afterwards."""
         cdef FetchPosition* position = self.assigned_position(topic, partition)
-        cdef StartAt start_at = _start_at(offset)
+        cdef StartAt start_at = _start_at(offset, self.has_group)
         self._forget_unreturned(topic, partition)
-        position.position = OFFSET_UNKNOWN
+        position.position = position.stored_offset = OFFSET_UNKNOWN
         self.wish(position, start_at, offset, leader_epoch)
 
     def pause_partition(self, str topic, int partition):
@@ -354,8 +356,10 @@ cdef class ConsumerCore(ClientCore):
         return 0
 
     cdef FetchedBatch* next_batch(self) noexcept:
-        """Return the first batch that has something to return, or NULL."""
+        """Return the first batch that has something to return, or NULL. A member without a lease has none."""
         cdef FetchedBatch* batch
+        if lease_has_run_out(&self.lease):
+            return NULL
         while True:
             batch = self.taken
             if batch == NULL:
@@ -410,7 +414,12 @@ cdef class ConsumerCore(ClientCore):
     cdef int fill(self, list messages, Py_ssize_t limit) except -1:
         """Append what is there, up to `limit` messages in all."""
         cdef FetchedBatch* batch
+        cdef Message message
         cdef int32_t count
+        while len(messages) < limit and self.unreturned:
+            message = self.unreturned.pop(0)
+            self.count_as_new(message)
+            messages.append(message)
         while len(messages) < limit:
             batch = self.next_batch()
             if batch == NULL:
@@ -435,10 +444,20 @@ cdef class ConsumerCore(ClientCore):
         self.advance(batch, 1)
         return message
 
+    cdef int count_as_new(self, Message message) except -1:
+        """A Message that an interrupted call had taken is returned only now."""
+        cdef object address = self.positions.get((message.topic(), message.partition()))
+        cdef FetchPosition* position
+        if address is not None and message.error() is None:
+            position = <FetchPosition*><size_t>address
+            position_note_call(position, self.calls, message.offset())
+        return 0
+
     cdef void advance(self, FetchedBatch* batch, int32_t count) noexcept:
         """The application has `count` more records of the first batch."""
         cdef FetchPosition* position = batch.position
         batch.entry_index += count
+        position_note_call(position, self.calls, position.position)
         position.position = batch.entries[batch.entry_index - 1].offset + 1
         position.position_leader_epoch = batch.leader_epoch
         if batch.entry_index == batch.entries_count:
@@ -465,8 +484,12 @@ cdef class ConsumerCore(ClientCore):
         """Sleep until the queue has something new; False when time is over."""
         self.forget_recent(2)
         store32(&self.fetcher.queue.wanted_records, <int32_t>wanted_records)
-        if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
-            return False
+        lease_begin_waiting(&self.lease)
+        try:
+            if not wait_for(&self.fetcher.queue.arrived, seen, deadline_ns):
+                return False
+        finally:
+            lease_end_waiting(&self.lease)
         self.check_usable()
         return True
 
@@ -484,15 +507,17 @@ cdef class ConsumerCore(ClientCore):
             raise ValueError("num_messages must be between 0 and 1000000 (1M)")
         self.check_usable()
         self.calls += 1
+        lease_note_poll(&self.lease)
         if self.takes_whole:
             self.take_as(False)
         deadline_ns = deadline_after(timeout)
-        messages = self.unreturned[:num_messages]
-        del self.unreturned[:num_messages]
+        messages = []
         try:
             while True:
                 seen = signal_read(&self.fetcher.queue.arrived)
                 if self.events:
+                    if self.has_step and messages:
+                        return messages
                     self.serve_events()
                 self.fill(messages, num_messages)
                 if len(messages) >= num_messages or self.is_woken:
@@ -512,16 +537,19 @@ cdef class ConsumerCore(ClientCore):
         cdef int32_t seen
         self.check_usable()
         self.calls += 1
+        lease_note_poll(&self.lease)
         if not PyFloat_CheckExact(timeout) and not PyLong_CheckExact(timeout):
             timeout = <double>timeout
         if self.takes_whole:
             self.take_as(False)
-        if self.unreturned:
-            return self.unreturned.pop(0)
         while True:
             seen = signal_read(&self.fetcher.queue.arrived)
             if self.events:
                 self.serve_events()
+            if self.unreturned:
+                message = self.unreturned.pop(0)
+                self.count_as_new(message)
+                return message
             message = self.next_message()
             if message is not None:
                 return message
@@ -534,14 +562,21 @@ cdef class ConsumerCore(ClientCore):
                 return None
 
     def post_event(self, callback, argument):
-        """Have the next, or the waiting, consume() or poll() call `callback(argument)` in its own thread."""
+        """Have the next, or the waiting, consume() or poll() call `callback(argument)` in its own thread.
+
+        Without a callback it returns a Message with `argument`, a KafkaError.
+        """
         self.events.append((callback, argument))
         signal_raise(&self.fetcher.queue.arrived)
 
     cdef int serve_events(self) except -1:
         while self.events:
             callback, argument = self.events.pop(0)
-            callback(argument)
+            if callback is not None:
+                callback(argument)
+            else:
+                self.unreturned.append(message_of_error(None, -1, OFFSET_UNKNOWN, argument))
+        self.has_step = False
         return 0
 
     def wakeup(self):

@@ -20,6 +20,7 @@ cdef enum StartAt:
     START_AT_OFFSET
     START_AT_EARLIEST
     START_AT_LATEST
+    START_AT_COMMITTED                    # where the group has committed, else as auto.offset.reset says
     START_AT_RESET                        # as auto.offset.reset says
     START_WHERE_IT_WAS                    # pause and resume before anything was returned
 
@@ -59,7 +60,8 @@ cdef struct FetchPosition:                # made once per partition, lives as lo
     bint is_paused_by_application
     int64_t position                      # the next offset to return
     int32_t position_leader_epoch
-    int64_t stored_offset                 # to commit
+    int64_t moved_in_call                 # the last call that returned records of it
+    int64_t stored_offset                 # what calls before that one have returned: to commit
     int32_t stored_leader_epoch
 
 cdef struct PositionWish:                 # what the application wants of a partition, whole
@@ -70,6 +72,15 @@ cdef struct PositionWish:                 # what the application wants of a part
     int64_t offset
     int32_t leader_epoch
     int32_t application_generation
+
+
+cdef inline void position_note_call(FetchPosition* position, int64_t call, int64_t offset) noexcept nogil:
+    """A call returns records from `offset` on: calls before it have returned, and are done with, those before."""
+    if position.moved_in_call != call:
+        position.moved_in_call = call
+        position.stored_offset = offset
+        position.stored_leader_epoch = position.position_leader_epoch
+
 
 cdef FetchPosition* position_new(Partition* partition) noexcept nogil
 cdef void position_apply(FetchPosition* position, PositionWish* wish) noexcept nogil

@@ -23,8 +23,8 @@ from fastkafka._core.connection cimport (
 from fastkafka._core.error_codes cimport ERROR_AUTO_OFFSET_RESET, ERROR_UNSUPPORTED_FEATURE
 from fastkafka._core.event_loop cimport loop_wake
 from fastkafka._core.fetch_position cimport (
-    FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_IDLE, FETCH_NEEDS_OFFSET, FETCH_STOPPED, START_AT_EARLIEST,
-    START_AT_LATEST, START_AT_RESET, position_apply, position_back_off, position_find_again, position_found, position_has_room,
+    FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_IDLE, FETCH_NEEDS_OFFSET, FETCH_STOPPED, START_AT_COMMITTED,
+    START_AT_EARLIEST, START_AT_LATEST, START_AT_RESET, position_apply, position_back_off, position_find_again, position_found, position_has_room,
 )
 from fastkafka._core.fetch_request cimport (
     API_FETCH, FETCH_VERSION_MAX, FETCH_VERSION_MIN, FETCH_VERSION_NAMES_MAX, fetch_request_encode,
@@ -159,6 +159,8 @@ cdef void _want_offset(Fetcher* fetcher, FetchPosition* position) noexcept nogil
         completion_text(completion, "earliest")
     elif position.start_at == START_AT_LATEST:
         completion_text(completion, "latest")
+    elif position.start_at == START_AT_COMMITTED:
+        completion_text(completion, "committed")
     else:
         completion_text(completion, "reset")
     position.is_asked = True

@@ -72,6 +72,9 @@ class GroupConsumer(Protocol):
     def post_event(self, callback: Callable[[Any], object], argument: object) -> None:
         """Have poll() call something."""
 
+    def post_step(self, callback: Callable[[object], None]) -> None:
+        """Have poll() carry out a step of a rebalance."""
+
     def post_message_error(self, error: KafkaError) -> None:
         """Have poll() return a Message with this error."""
 
@@ -269,7 +272,9 @@ class ConsumerGroup:
             if step.kind is RebalanceKind.LOST:
                 self._steps.clear()  # what was to be assigned or revoked is not ours any more
             self._steps.append(step)
-        self._post(self.serve)
+        core = self._control.core_if_alive()
+        if core is not None:
+            cast(GroupConsumer, core).post_step(self.serve)
 
     def _on_error(self, error: KafkaError) -> None:
         core = self._control.core_if_alive()
@@ -277,12 +282,7 @@ class ConsumerGroup:
             return
         cast(GroupConsumer, core).post_message_error(error)
         if error.code() == KafkaError._MAX_POLL_EXCEEDED:
-            self._post(self._poll_again)
-
-    def _post(self, callback: Callable[[object], None]) -> None:
-        core = self._control.core_if_alive()
-        if core is not None:
-            cast(GroupConsumer, core).post_event(callback, None)
+            cast(GroupConsumer, core).post_event(self._poll_again, None)
 
     def _identity(self) -> ConsumerGroupMetadata:
         """Return who commits: a subscriber only as the member that it is."""

@@ -22,7 +22,7 @@ from fastkafka import KafkaError, KafkaException, TopicPartition
 from fastkafka._core.compression import CODECS
 from fastkafka.broker import EmbeddedBroker
 from fastkafka.consumer import Consumer
-from fastkafka.errors import ClosedError, NotYetImplemented, StateError
+from fastkafka.errors import ClosedError, StateError
 from fastkafka.types import OFFSET_BEGINNING, OFFSET_END
 
 ForeignClient = Callable[[str], ModuleType]
@@ -249,19 +249,20 @@ def test_position_follows_what_was_returned(consumer: Consumer, topic: str) -> N
     "call",
     [
         lambda c: c.subscribe(["t"]),
-        lambda c: c.unsubscribe(),
         lambda c: c.commit(),
         lambda c: c.store_offsets(offsets=[]),
         lambda c: c.committed([TopicPartition("t", 0)]),
+        lambda c: c.consumer_group_metadata(),
     ],
 )
-def test_what_groups_do_is_not_there_yet(
+def test_what_groups_do_needs_the_name_of_one(
     consumer: Consumer, call: Callable[[Consumer], Any]
 ) -> None:
-    with pytest.raises(NotYetImplemented, match="later release") as caught:
+    with pytest.raises(KafkaException, match="needs group.id") as caught:
         call(consumer)
-    assert caught.value.args[0] == KafkaError._NOT_IMPLEMENTED
+    assert caught.value.args[0] == KafkaError._UNKNOWN_GROUP
     assert consumer.memberid() is None
+    consumer.unsubscribe()
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def expected() -> list[Row]:
 
 def read_by_confluent(broker: EmbeddedBroker, topic: str) -> list[Row]:
     reader = confluent_kafka.Consumer(
-        {"bootstrap.servers": broker.bootstrap_servers, "group.id": "", "check.crcs": True}
+        {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "check.crcs": True}
     )
     try:
         reader.assign([confluent_kafka.TopicPartition(topic, p, 0) for p in range(PARTITIONS)])

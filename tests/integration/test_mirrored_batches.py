@@ -41,7 +41,7 @@ def test_a_mirror_has_what_its_source_has_whatever_the_broker_does(codec: str) -
             assert mirror.produce_batches("mirror", raws) == len(values)
             assert mirror.flush(TIMEOUT_S) == 0
         consumer = confluent_kafka.Consumer(
-            {"bootstrap.servers": broker.bootstrap_servers, "group.id": "", "check.crcs": True}
+            {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "check.crcs": True}
         )
         try:
             consumer.assign([confluent_kafka.TopicPartition("mirror", 0, 0)])

@@ -158,7 +158,7 @@ def outcomes_of_polling(library: Any, broker: EmbeddedBroker, topic: str) -> lis
     consumer = library.DeserializingConsumer(
         {
             "bootstrap.servers": broker.bootstrap_servers,
-            "group.id": "",
+            "group.id": "g",
             "enable.partition.eof": True,
             "key.deserializer": decode,
             "value.deserializer": decode,

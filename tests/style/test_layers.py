@@ -12,11 +12,11 @@ from tests.style.project_files import ROOMS
 # Bottom first. A room may cimport from its own layer and from those below it.
 LAYERS: dict[str, str] = {
     "leaves": "endian varint layout murmur2 xxhash64 lock atomic clock cache_line pin error_codes "
-    "native_thread spare_bytes arrow_layout",
+    "native_thread spare_bytes arrow_layout lease",
     "bytes": "buffer crc32c compression snappy_block codec_gzip codec_snappy codec_lz4 codec_zstd"
     " record_batch_reader",
     "shared state": "topics cluster_view histogram counters log_ring waiter completions",
-    "transport": "event_loop connection tls frame submissions",
+    "transport": "event_loop connection tls frame submissions repeating",
     "outbound": "partitioner topic_policy batch_ledger record_source record_column arrow_import"
     " buffer_import text_lines record_batch_writer partition_queue accumulator whole_batches"
     " batch_compression sequences sender availability gathering delivery delivery_ranges"
@@ -24,8 +24,8 @@ LAYERS: dict[str, str] = {
     "inbound": "fetch_position fetcher fetch_intake fetch_request fetch_response"
     " aborted_transactions fetched_records fetch_wishes fetched_parts arrow_export fetched_columns",
     "faces": "message client_core delivery_reports producer_core bulk_core record_batch"
-    " relay_core transaction_core topic_handle consumer_core columns_core batches_core inquiry"
-    " statistics health",
+    " relay_core transaction_core topic_handle consumer_core columns_core batches_core group_core"
+    " inquiry statistics health",
 }
 LAYER_OF = {room: layer for layer, rooms in LAYERS.items() for room in rooms.split()}
 HEIGHT = {layer: height for height, layer in enumerate(LAYERS)}
