@@ -138,7 +138,7 @@ class Commits:
     async def commit_in_time(
         self, rows: Collection[OffsetToCommit], timeout_s: float | None = None
     ) -> list[TopicPartition]:
-        """Commit within some time, socket.timeout.ms when none is given; raises as commit() does."""
+        """Commit within some time, or socket.timeout.ms; raises as commit() does."""
         patience_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
         return await self._control.metadata.within("commit", patience_s, lambda: self.commit(rows))
 

@@ -46,6 +46,7 @@ from fastkafka.group.membership import (
     RebalanceKind,
     Subscription,
 )
+from fastkafka.group.steps import Steps
 from fastkafka.group.topic_names import TopicNames
 from fastkafka.types import ConsumerGroupMetadata
 
@@ -94,7 +95,7 @@ class ConsumerProtocol(Membership):
     ) -> None:
         self._control = control
         self._coordinators = coordinators
-        self._on_step = on_step
+        self._steps = Steps(on_step)
         self._on_error = on_error
         self._group_id: str = config["group.id"]
         self._instance_id: str | None = config["group.instance.id"] or None
@@ -117,8 +118,6 @@ class ConsumerProtocol(Membership):
         self._owned: set[Numbered] = set()
         self._is_told = True  # the coordinator knows what we read and subscribe
         self._has_assigned = False  # since it joined: the first assignment may be an empty one
-        self._step_number = 0  # of the step that is out
-        self._is_step_out = False
         self._last_error = ""
 
     # the face
@@ -166,7 +165,7 @@ class ConsumerProtocol(Membership):
     def status(self) -> MembershipStatus:
         """Return where the membership stands."""
         reason = self._last_error or self._coordinators.last_error or ""
-        if self._is_step_out:
+        if self._steps.is_out:
             reason = "a rebalance waits for poll()"
         return MembershipStatus(self._state.value, reason)
 
@@ -208,7 +207,7 @@ class ConsumerProtocol(Membership):
         if not self._is_member():
             await self._join()
             return False
-        if self._is_step_out:
+        if self._steps.is_out:
             return True
         if self._target != self._owned or not self._has_assigned:
             is_named = await self._names.find(topic_id for topic_id, _ in self._target)
@@ -352,23 +351,14 @@ class ConsumerProtocol(Membership):
         return True
 
     def _give(self, kind: RebalanceKind, places: set[Numbered]) -> None:
-        self._step_number += 1
-        self._is_step_out = True
-        number, loop = self._step_number, asyncio.get_running_loop()
+        self._steps.give(
+            kind,
+            self._named(places),
+            is_incremental=True,
+            on_done=lambda: self._carried_out(kind, places),
+        )
 
-        def done() -> None:
-            try:
-                loop.call_soon_threadsafe(self._on_done, number, kind, places)
-            except RuntimeError:
-                pass  # the client was closed meanwhile, and its loop with it
-
-        named = tuple(sorted(self._named(places)))
-        self._on_step(Rebalance(kind, named, is_incremental=True, done=done))
-
-    def _on_done(self, number: int, kind: RebalanceKind, places: set[Numbered]) -> None:
-        if number != self._step_number or not self._is_step_out:
-            return  # the group has given us up since
-        self._is_step_out = False
+    def _carried_out(self, kind: RebalanceKind, places: set[Numbered]) -> None:
         if kind is RebalanceKind.ASSIGN:
             self._owned |= places
         else:
@@ -379,14 +369,12 @@ class ConsumerProtocol(Membership):
     def _be_lost(self, state: _State) -> None:
         """Be no member any more: what was read may be somebody else's already."""
         self._heartbeats.stop()
-        lost = tuple(sorted(self._named(self._owned | self._target)))
-        was_reading = bool(self._owned) or self._is_step_out
+        lost = self._named(self._owned | self._target)
+        was_reading = bool(self._owned) or self._steps.is_out
         self._forget()
         self._state = state
         if was_reading:
-            self._on_step(
-                Rebalance(RebalanceKind.LOST, lost, is_incremental=True, done=lambda: None)
-            )
+            self._steps.lose(lost, is_incremental=True)
         self._look_again()
 
     def _forget(self) -> None:
@@ -394,7 +382,7 @@ class ConsumerProtocol(Membership):
         self._owned = set()
         self._target = set()
         self._has_assigned = False
-        self._is_step_out = False
+        self._steps.void()
         self._is_told = True
 
     # inside

@@ -1,0 +1,388 @@
+"""Membership by the classic protocol: members assign, in rounds of JoinGroup and SyncGroup.
+
+In:     a Subscription; answers of the coordinator; partitions that come and go
+Out:    Rebalance steps; heartbeats
+Thread: the control thread, but for the `done` of a step
+Next:   joining.py takes part in a round; the consumer's poll() carries steps out
+Source: KIP-62, KIP-134, KIP-345, KIP-429 (cooperative); ConsumerCoordinator.java
+
+One task does one thing after the other. Eager members give everything back before a round;
+cooperative ones read on, give back after it what others get, and then take part in another round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import cast
+
+from fastkafka.config import Resolved
+from fastkafka.control.backoff import Backoff
+from fastkafka.control.client_log import SYSLOG_INFO, SYSLOG_WARNING
+from fastkafka.control.control_thread import ControlThread
+from fastkafka.control.coordinators import GROUP, Coordinators, GivenUp, Key, Question, Refused
+from fastkafka.control.core_face import GroupFace
+from fastkafka.control.running_tasks import RunningTasks
+from fastkafka.errors import ClosedError, KafkaError, KafkaException
+from fastkafka.group.assignors import ASSIGNORS, Assignor
+from fastkafka.group.heartbeats import Ending, EndingReason, Heartbeats, Pulse
+from fastkafka.group.joining import NO_GENERATION, NO_MEMBER_ID, Joined, Joining
+from fastkafka.group.leading import Leading
+from fastkafka.group.membership import (
+    Membership,
+    MembershipStatus,
+    Place,
+    Rebalance,
+    RebalanceKind,
+    Subscription,
+)
+from fastkafka.group.steps import Steps
+from fastkafka.group.subscribed_topics import SubscribedTopics
+from fastkafka.types import ConsumerGroupMetadata
+
+_LEAVE_PATIENCE_S = 5.0
+_MEMBERS_SINCE = 3  # LeaveGroup by a list of members (KIP-345)
+
+
+class _State(Enum):
+    UNJOINED = "unjoined"
+    JOINING = "joining"
+    STABLE = "stable"
+    REBALANCING = "rebalancing"
+    STALE = "not polled"  # max.poll.interval.ms is over: waits for rejoin()
+    FATAL = "failed"
+
+
+class Classic(Membership):
+    """One member of a classic group.
+
+    Args: on_step: takes each Rebalance, for poll(); on_error: takes what the application must hear.
+          Neither may block or hold the client
+    """
+
+    def __init__(
+        self,
+        control: ControlThread,
+        config: Resolved,
+        coordinators: Coordinators,
+        *,
+        on_step: Callable[[Rebalance], None],
+        on_error: Callable[[KafkaError], None],
+    ) -> None:
+        self._control = control
+        self._coordinators = coordinators
+        self._on_error = on_error
+        self._key = Key(config["group.id"], GROUP)
+        self._instance_id: str | None = config["group.instance.id"] or None
+        self._session_timeout_ms: int = config["session.timeout.ms"]
+        self._heartbeat_interval_ms: int = config["heartbeat.interval.ms"]
+        self._max_poll_interval_ms: int = config["max.poll.interval.ms"]
+        self._backoff_ms = (config["retry.backoff.ms"], config["retry.backoff.max.ms"])
+        assignors = _assignors_of(config["partition.assignment.strategy"])
+        # With assignors of both kinds everything is given back, which all of them can live with.
+        self._is_cooperative = all(one.protocol == "cooperative" for one in assignors.values())
+        self._topics = SubscribedTopics(
+            control, config, on_changed=self._on_topics_changed, on_error=on_error
+        )
+        self._leading = Leading(control, config, on_changed=self._on_partitions_changed)
+        self._joining = Joining(config, coordinators, self._leading, assignors)
+        self._heartbeats = Heartbeats(control, config, coordinators, on_ended=self._on_ended)
+        self._steps = Steps(on_step)
+        self._tasks = RunningTasks()
+        self._running: asyncio.Task[None] | None = None
+        self._changed: asyncio.Event | None = None
+        self._subscription = Subscription(frozenset())
+        self._joined_topics: frozenset[str] = frozenset()
+        self._state = _State.UNJOINED
+        self._why_join: str | None = None  # why another round is needed
+        self._owned: set[Place] = set()
+        self._to_do: deque[tuple[RebalanceKind, set[Place]]] = deque()
+        self._last_error = ""
+
+    # the face
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Join the group, or join again with other topics."""
+        self._subscription = subscription
+        self._topics.watch(subscription)
+        if self._state is not _State.STALE:
+            self._why_join = "the subscription changed"
+        if self._state is _State.FATAL:
+            self._state = _State.UNJOINED
+        if self._running is None:
+            self._changed = asyncio.Event()
+            self._running = self._tasks.begin(self._run())
+        self._look_again()
+
+    def rejoin(self) -> None:
+        """Join again when max.poll.interval.ms was exceeded before."""
+        if self._state is _State.STALE:
+            self._state = _State.UNJOINED
+            self._join_again("the application polls again")
+
+    async def leave(self) -> None:
+        """End the membership; the coordinator is told, but of a static member, which may be back."""
+        if self._running is None:
+            return
+        self._running.cancel()
+        self._running = None
+        self._heartbeats.stop()
+        self._topics.stop()
+        self._leading.stop()
+        member_id = self._joining.member.member_id
+        self._forget(_State.UNJOINED)
+        self._joining.forget_member()
+        self._why_join = None
+        self._core().end_lease()
+        await self._say_goodbye(member_id, "the consumer was closed, or unsubscribed")
+
+    def identity(self) -> ConsumerGroupMetadata:
+        """Return who commits, with the generation of now."""
+        member = self._joining.member
+        if member.generation == NO_GENERATION:
+            return ConsumerGroupMetadata(self._key.name, group_instance_id=self._instance_id)
+        return ConsumerGroupMetadata(
+            self._key.name, member.generation, member.member_id, self._instance_id
+        )
+
+    def status(self) -> MembershipStatus:
+        """Return where the membership stands."""
+        reason = self._last_error or self._coordinators.last_error or self._why_join or ""
+        if self._steps.is_out:
+            reason = "a rebalance waits for poll()"
+        return MembershipStatus(self._state.value, reason)
+
+    # the task
+
+    async def _run(self) -> None:
+        changed = self._changed
+        assert changed is not None
+        backoff = Backoff(*self._backoff_ms)
+        while True:
+            changed.clear()
+            try:
+                is_at_rest = await self._move()
+            except (ClosedError, asyncio.CancelledError):
+                raise
+            except Refused as refused:
+                self._refused(refused.code, refused.text)
+                await asyncio.sleep(backoff.next_s())
+            except Exception as exception:  # of an assignor, which may be the user's
+                self._assigning_failed(exception)
+            else:
+                if is_at_rest:
+                    backoff.reset()
+                    await changed.wait()
+
+    async def _move(self) -> bool:
+        """Do what is next; return whether nothing is, until something changes."""
+        if self._state in (_State.STALE, _State.FATAL) or self._steps.is_out:
+            return True
+        if self._to_do:
+            self._give(*self._to_do.popleft(), is_incremental=self._is_cooperative)
+            return True
+        if self._why_join is None:
+            if self._state is _State.REBALANCING:
+                self._state = _State.STABLE
+            return True
+        if not self._is_cooperative and self._owned:
+            self._state = _State.REBALANCING
+            self._give(RebalanceKind.REVOKE, set(self._owned), is_incremental=False)
+            return True
+        await self._join(self._why_join)
+        return False
+
+    async def _join(self, reason: str) -> None:
+        """Take part in one round."""
+        self._state = _State.JOINING
+        topics = self._subscription.topics
+        if self._subscription.patterns:
+            topics = topics | (await self._topics.known()).keys()
+        self._why_join = None
+        self._joined_topics = frozenset(topics)
+        self._heartbeats.stop()
+        if self._owned:
+            # A coordinator that waits for others gives nothing of ours away: it has our JoinGroup.
+            self._core().begin_lease(self._max_poll_interval_ms)
+        self._log(f"group {self._key.name}: joining: {reason}")
+        loop = asyncio.get_running_loop()
+        try:
+            joined = await self._joining.join(topics, self._owned, reason)
+        except BaseException:
+            self._why_join = reason
+            raise
+        self._take(joined, loop.time())
+
+    def _take(self, joined: Joined, now: float) -> None:
+        """Begin what was assigned: heartbeats go on while the application carries it out."""
+        self._last_error = ""
+        self._state = _State.REBALANCING
+        self._log(
+            f"group {self._key.name}: member {joined.member.member_id} of generation "
+            f"{joined.member.generation}, {joined.assignor.name}: {len(joined.places)} partitions"
+        )
+        joined.assignor.on_assignment(sorted(joined.places), joined.member.generation)
+        self._core().begin_lease(self._session_timeout_ms)
+        self._beat()
+        if not self._is_cooperative:
+            self._to_do.append((RebalanceKind.ASSIGN, joined.places))
+            return
+        revoked = self._owned - joined.places
+        if revoked:
+            self._to_do.append((RebalanceKind.REVOKE, revoked))
+            # Who gets these is told only in the next round.
+            self._why_join = "partitions were given back for others"
+        self._to_do.append((RebalanceKind.ASSIGN, joined.places - self._owned))
+
+    def _give(self, kind: RebalanceKind, places: set[Place], *, is_incremental: bool) -> None:
+        def carried_out() -> None:
+            if kind is RebalanceKind.ASSIGN:
+                self._owned |= places
+            else:
+                self._owned -= places
+            self._look_again()
+
+        self._steps.give(kind, places, is_incremental=is_incremental, on_done=carried_out)
+
+    def _beat(self) -> None:
+        member = self._joining.member
+        self._heartbeats.begin(
+            Pulse(
+                "heartbeat",
+                {
+                    "group_id": self._key.name,
+                    "generation_id": member.generation,
+                    "member_id": member.member_id,
+                    "group_instance_id": self._instance_id,
+                },
+                lambda body: body["error_code"] == KafkaError.NO_ERROR,
+                self._heartbeat_interval_ms,
+                self._session_timeout_ms,
+                self._max_poll_interval_ms,
+            )
+        )
+
+    def _on_ended(self, ending: Ending) -> None:
+        """Heartbeats ended by themselves."""
+        code = ending.error.code()
+        if ending.reason is EndingReason.SESSION_TIMEOUT:
+            self._log(ending.error.str(), SYSLOG_WARNING)
+            self._be_lost(_State.UNJOINED)
+            self._join_again("the session timed out")
+        elif ending.reason is EndingReason.POLL_INTERVAL:
+            member_id = self._joining.member.member_id
+            self._be_lost(_State.STALE)
+            self._joining.forget_member()
+            self._tasks.begin(self._say_goodbye(member_id, "max.poll.interval.ms was exceeded"))
+            self._on_error(ending.error)
+        elif code == KafkaError.REBALANCE_IN_PROGRESS:
+            # The coordinator counts no heartbeat as missing while it waits for the round's members.
+            self._core().begin_lease(self._max_poll_interval_ms)
+            self._join_again("the group rebalances")
+        else:
+            self._refused(code, ending.error.str())
+
+    def _refused(self, code: int, text: str) -> None:
+        """The coordinator does not go on with this member as it is."""
+        if code == KafkaError.REBALANCE_IN_PROGRESS:
+            self._join_again("the group rebalances")
+            return
+        self._log(f"group {self._key.name}: {text}", SYSLOG_WARNING)
+        if code in (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION):
+            self._be_lost(_State.UNJOINED)
+            if code == KafkaError.UNKNOWN_MEMBER_ID:
+                self._joining.forget_member()
+            self._join_again(KafkaError(code).str())
+            return
+        self._last_error = text
+        self._be_lost(_State.FATAL)
+        self._on_error(KafkaError(code, f"group {self._key.name}: {text}"))
+
+    def _assigning_failed(self, exception: Exception) -> None:
+        """The assignor has raised: nobody reads what it would have given, so the group is left."""
+        self._control.log.failure("group", f"group {self._key.name}: assigning", exception)
+        text = f"group {self._key.name}: the assignor failed: {exception!r}"
+        if isinstance(exception, KafkaException):
+            text = f"group {self._key.name}: {exception.error.str()}"
+        member_id = self._joining.member.member_id
+        self._last_error = text
+        self._be_lost(_State.FATAL)
+        self._joining.forget_member()
+        self._tasks.begin(self._say_goodbye(member_id, "the assignor failed"))
+        self._on_error(KafkaError(KafkaError._ASSIGNMENT_LOST, text))
+
+    def _be_lost(self, state: _State) -> None:
+        """Be no member any more: what was read may be somebody else's already."""
+        self._heartbeats.stop()
+        coming = (places for kind, places in self._to_do if kind is RebalanceKind.ASSIGN)
+        lost = self._owned.union(*coming)
+        was_reading = bool(self._owned) or self._steps.is_out
+        self._forget(state)
+        self._joining.forget_generation()
+        if was_reading:
+            self._steps.lose(lost, is_incremental=self._is_cooperative)
+        self._look_again()
+
+    def _forget(self, state: _State) -> None:
+        self._steps.void()
+        self._to_do.clear()
+        self._owned = set()
+        self._state = state
+
+    # topics
+
+    def _on_topics_changed(self) -> None:
+        """Patterns match other topics now; partitions are the leader's matter."""
+        if not self._subscription.patterns or self._state in (_State.UNJOINED, _State.JOINING):
+            return
+        topics = self._subscription.topics | self._topics.topics().keys()
+        if topics != self._joined_topics:
+            self._join_again("the subscription matches other topics")
+
+    def _on_partitions_changed(self) -> None:
+        if self._state in (_State.STABLE, _State.REBALANCING):
+            self._join_again("the topics of the group have other partitions")
+
+    # inside
+
+    async def _say_goodbye(self, member_id: str, reason: str) -> None:
+        """Tell the coordinator that this member goes; whatever it answers."""
+        if member_id == NO_MEMBER_ID or self._instance_id is not None:
+            return
+
+        def body(version: int) -> dict[str, object]:
+            if version < _MEMBERS_SINCE:
+                return {"group_id": self._key.name, "member_id": member_id}
+            row = {"member_id": member_id, "group_instance_id": None, "reason": reason}
+            return {"group_id": self._key.name, "members": [row]}
+
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LEAVE_PATIENCE_S
+        question = Question("leave_group", body, lambda body: (body["error_code"],))
+        try:
+            asking = self._coordinators.ask(self._key, question, lambda: loop.time() < until)
+            await asyncio.wait_for(asking, _LEAVE_PATIENCE_S)
+        except (GivenUp, Refused, KafkaException, asyncio.TimeoutError) as problem:
+            self._log(f"group {self._key.name}: leaving: {problem}")
+
+    def _join_again(self, reason: str) -> None:
+        if self._state not in (_State.STALE, _State.FATAL):
+            self._why_join = reason
+            self._look_again()
+
+    def _look_again(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+
+    def _core(self) -> GroupFace:
+        return cast(GroupFace, self._control.core())
+
+    def _log(self, text: str, level: int = SYSLOG_INFO) -> None:
+        self._control.log.tell(level, "group", text)
+
+
+def _assignors_of(strategy: str) -> Mapping[str, Assignor]:
+    """Return the assignors of partition.assignment.strategy, in its order."""
+    return {name: ASSIGNORS[name]() for name in strategy.split(",")}
