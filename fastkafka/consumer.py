@@ -4,8 +4,8 @@ In:     a configuration as confluent_kafka takes it; a subscription, or an assig
 Out:    Messages, made by the compiled core (`_ext/consumer_core.pyx`), as all that is per record,
         columns of many at once (`_ext/columns_core.pyx`), whole batches (`_ext/batches_core.pyx`)
 Thread: methods may be called from any thread; callbacks run inside poll() and consume()
-Next:   fastkafka.group joins and commits, fastkafka.control finds offsets and leaders, the core's I/O
-        thread fetches and decodes
+Next:   fastkafka.group joins and commits, fastkafka.control finds offsets and leaders, the core's
+        I/O thread fetches and decodes
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class Consumer(Client, GroupCore):
     def memberid(self) -> str | None:
         """Return the id of this member in its group; None while it is no member."""
         self.raise_if_closed()
-        return (self._group.identity().member_id or None) if self._group is not None else None
+        return None if self._group is None else self._group.member_id()
 
     def consumer_group_metadata(self) -> ConsumerGroupMetadata:
         """Return who commits, for send_offsets_to_transaction() of a producer.

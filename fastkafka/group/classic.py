@@ -123,7 +123,7 @@ class Classic(Membership):
             self._join_again("the application polls again")
 
     async def leave(self) -> None:
-        """End the membership; the coordinator is told, but of a static member, which may be back."""
+        """End the membership; the coordinator is told, unless a static member may be back."""
         if self._running is None:
             return
         self._running.cancel()
@@ -246,7 +246,7 @@ class Classic(Membership):
 
         self._steps.give(kind, places, is_incremental=is_incremental, on_done=carried_out)
 
-    def _beat(self) -> None:
+    def _beat(self, plain_code: int = KafkaError.NO_ERROR) -> None:
         member = self._joining.member
         self._heartbeats.begin(
             Pulse(
@@ -257,7 +257,7 @@ class Classic(Membership):
                     "member_id": member.member_id,
                     "group_instance_id": self._instance_id,
                 },
-                lambda body: body["error_code"] == KafkaError.NO_ERROR,
+                lambda body: body["error_code"] == plain_code,
                 self._heartbeat_interval_ms,
                 self._session_timeout_ms,
                 self._max_poll_interval_ms,
@@ -278,9 +278,11 @@ class Classic(Membership):
             self._tasks.begin(self._say_goodbye(member_id, "max.poll.interval.ms was exceeded"))
             self._on_error(ending.error)
         elif code == KafkaError.REBALANCE_IN_PROGRESS:
-            # The coordinator counts no heartbeat as missing while it waits for the round's members.
-            self._core().begin_lease(self._max_poll_interval_ms)
+            # They go on: what is to be given back first may wait for an application that is slow.
+            self._beat(KafkaError.REBALANCE_IN_PROGRESS)
             self._join_again("the group rebalances")
+        elif code == KafkaError.NO_ERROR:
+            self._beat()
         else:
             self._refused(code, ending.error.str())
 

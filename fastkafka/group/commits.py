@@ -10,8 +10,8 @@ Source: ConsumerCoordinator.java; rd_kafka_commit, rd_kafka_offsets_store
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
-from typing import cast
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from typing import Any, Protocol, cast
 
 from fastkafka.config import Resolved
 from fastkafka.control.client_log import SYSLOG_WARNING
@@ -27,25 +27,33 @@ from fastkafka.types import ConsumerGroupMetadata, TopicPartition
 _STALE_EPOCH_PAUSE_S = 0.1
 _STALE_EPOCH_TRIES = 30
 
-Identity = Callable[[], ConsumerGroupMetadata]
+# Which of a consumer's memberships it is: one that is over commits nothing any more.
+Tenure = int
+
+
+class Committer(Protocol):
+    """Who commits."""
+
+    def tenure(self) -> Tenure:
+        """Return the membership of now; raise KafkaException when the application has lost it."""
+
+    def identity_of(self, tenure: Tenure) -> ConsumerGroupMetadata:
+        """Return who that member is now; raise KafkaException when it is none any more."""
 
 
 class Commits:
-    """The commits of one consumer.
-
-    Args: identity: who commits now; raises KafkaException while a subscriber is no member
-    """
+    """The commits of one consumer."""
 
     def __init__(
         self,
         control: ControlThread,
         config: Resolved,
         group_offsets: GroupOffsets,
-        identity: Identity,
+        committer: Committer,
     ) -> None:
         self._control = control
         self._group_offsets = group_offsets
-        self._identity = identity
+        self._committer = committer
         self.is_auto: bool = config["enable.auto.commit"]
         self._interval_s = config["auto.commit.interval.ms"] / 1000
         self._stores_by_itself: bool = config["enable.auto.offset.store"]
@@ -116,16 +124,44 @@ class Commits:
 
     # committing
 
-    async def commit(self, rows: Collection[OffsetToCommit]) -> list[TopicPartition]:
-        """Commit, after all commits that were asked for before.
+    def commit_in_time(
+        self, rows: Collection[OffsetToCommit], timeout_s: float | None = None
+    ) -> Coroutine[Any, Any, list[TopicPartition]]:
+        """Commit within some time, or socket.timeout.ms, after all that was asked for before.
 
         Returns: each partition, with its `error` when it was not committed
-        Raises:  KafkaException when the coordinator refuses all of it
+        Raises:  KafkaException when the coordinator refuses all of it, or the application has lost
+                 its partitions, at once; any thread may call
         """
+        return self._commit_in_time(rows, self._committer.tenure(), timeout_s)
+
+    def commit_and_tell(
+        self, rows: Collection[OffsetToCommit], timeout_s: float | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Commit in time; on_commit hears what became of it, the log of failures too."""
+        return self._commit_and_tell(rows, self._committer.tenure(), timeout_s)
+
+    def begin(self, rows: Collection[OffsetToCommit]) -> None:
+        """Commit without waiting for it. Any thread; raises as commit_in_time() does."""
+        self._control.run(self.commit_and_tell(rows))
+
+    # inside
+
+    async def _commit_in_time(
+        self, rows: Collection[OffsetToCommit], tenure: Tenure, timeout_s: float | None
+    ) -> list[TopicPartition]:
+        patience_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
+        return await self._control.metadata.within(
+            "commit", patience_s, lambda: self._commit(rows, tenure)
+        )
+
+    async def _commit(
+        self, rows: Collection[OffsetToCommit], tenure: Tenure
+    ) -> list[TopicPartition]:
         if self._one_by_one is None:
             self._one_by_one = asyncio.Lock()
         async with self._one_by_one:
-            outcomes = await self._commit_with_new_epochs(rows)
+            outcomes = await self._commit_with_new_epochs(rows, tenure)
         answers = []
         for row in rows:
             place = (row.topic, row.partition)
@@ -135,20 +171,12 @@ class Commits:
             answers.append(_as_answer(row, error))
         return answers
 
-    async def commit_in_time(
-        self, rows: Collection[OffsetToCommit], timeout_s: float | None = None
-    ) -> list[TopicPartition]:
-        """Commit within some time, or socket.timeout.ms; raises as commit() does."""
-        patience_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
-        return await self._control.metadata.within("commit", patience_s, lambda: self.commit(rows))
-
-    async def commit_and_tell(
-        self, rows: Collection[OffsetToCommit], timeout_s: float | None = None
+    async def _commit_and_tell(
+        self, rows: Collection[OffsetToCommit], tenure: Tenure, timeout_s: float | None
     ) -> None:
-        """Commit in time; on_commit hears what became of it, the log of failures too."""
         failure: KafkaError | None = None
         try:
-            answers = await self.commit_in_time(rows, timeout_s)
+            answers = await self._commit_in_time(rows, tenure, timeout_s)
         except ClosedError:
             return
         except KafkaException as exception:
@@ -164,29 +192,32 @@ class Commits:
         if core is not None:
             cast(CommittingFace, core).tell_of_commit(failure, answers)
 
-    def begin(self, rows: Collection[OffsetToCommit]) -> None:
-        """Commit without waiting for it. Any thread."""
-        self._control.run(self.commit_and_tell(rows))
-
     async def _commit_with_new_epochs(
-        self, rows: Collection[OffsetToCommit]
+        self, rows: Collection[OffsetToCommit], tenure: Tenure
     ) -> dict[Place, KafkaError | None]:
-        for _ in range(_STALE_EPOCH_TRIES):
+        tries = 0
+        while True:
             try:
-                return await self._group_offsets.commit(rows, self._identity())
+                return await self._group_offsets.commit(rows, self._committer.identity_of(tenure))
             except KafkaException as exception:
-                if exception.error.code() != KafkaError.STALE_MEMBER_EPOCH:
+                is_stale = exception.error.code() == KafkaError.STALE_MEMBER_EPOCH
+                if not is_stale or tries >= _STALE_EPOCH_TRIES:
                     raise
+            tries += 1
             await asyncio.sleep(_STALE_EPOCH_PAUSE_S)
-        return await self._group_offsets.commit(rows, self._identity())
 
     async def _keep_committing(self) -> None:
         """Commit by time what calls before the latest one have returned."""
         while True:
             await asyncio.sleep(self._interval_s)
             rows = self.processed()
-            if rows:
-                await self.commit_and_tell(rows)
+            if not rows:
+                continue
+            try:
+                tenure = self._committer.tenure()
+            except KafkaException:
+                continue  # lost, and the application does not know it yet
+            await self._commit_and_tell(rows, tenure, None)
 
     def _core(self) -> CommittingFace:
         return cast(CommittingFace, self._control.core())

@@ -22,7 +22,7 @@ from fastkafka.config import Resolved
 from fastkafka.control.client_log import SYSLOG_WARNING
 from fastkafka.control.control_thread import ControlThread
 from fastkafka.control.coordinators import Coordinators
-from fastkafka.errors import KafkaError, exception_for
+from fastkafka.errors import ClosedError, KafkaError, KafkaException, exception_for
 from fastkafka.group.classic import Classic
 from fastkafka.group.commits import Commits
 from fastkafka.group.consumer_protocol import ConsumerProtocol
@@ -97,9 +97,10 @@ class ConsumerGroup:
             config["group.id"], group_instance_id=config["group.instance.id"] or None
         )
         self._is_subscribed = False
-        self.commits = Commits(control, config, self.offsets, self._identity)
-        self._lock = threading.Lock()  # guards _steps
+        self.commits = Commits(control, config, self.offsets, self)
+        self._lock = threading.Lock()  # guards _steps and _losses
         self._steps: deque[Rebalance] = deque()
+        self._losses = 0
         self._serving: RebalanceKind | None = None
         self._is_answered = False  # the listener has assigned, or unassigned, by itself
 
@@ -140,8 +141,23 @@ class ConsumerGroup:
                 self._control.call(self.commits.commit_and_tell(rows, timeout_s))
 
     def identity(self) -> ConsumerGroupMetadata:
-        """Return who this consumer is in its group; generation -1 while it is no member."""
+        """Return who this consumer is in its group; generation -1 while it is no member.
+
+        Raises: KafkaException (UNKNOWN_MEMBER_ID) when its partitions are lost, and poll() has not
+                told the application so far
+        """
+        self.tenure()
         return self._call(_do(self._membership.identity))
+
+    def member_id(self) -> str | None:
+        """Return the id in the group; None while the application knows of none."""
+        try:
+            identity = self.identity()
+        except ClosedError:
+            raise
+        except KafkaException:
+            return None
+        return identity.member_id or None
 
     def status(self) -> MembershipStatus | None:
         """Return where the membership stands; None without a subscription."""
@@ -166,6 +182,25 @@ class ConsumerGroup:
             for place in places:
                 consumer.unassign_partition(*place)
             self.commits.forget(places)
+
+    # who commits: see Committer
+
+    def tenure(self) -> int:
+        """Return which membership it is; raise while the application has not heard of its end."""
+        with self._lock:
+            is_lost = any(step.kind is RebalanceKind.LOST for step in self._steps)
+            if not is_lost and self._serving is not RebalanceKind.LOST:
+                return self._losses
+        raise _no_member("poll() has not told of it yet")
+
+    def identity_of(self, tenure: int) -> ConsumerGroupMetadata:
+        """Return who commits: a subscriber only as the member that it was all the time."""
+        if not self._is_subscribed:
+            return self._as_nobody
+        identity = self._membership.identity()
+        if identity.generation_id < 0 or tenure != self._losses:
+            raise _no_member("it joins again")
+        return identity
 
     # steps, on the thread that polls
 
@@ -242,8 +277,7 @@ class ConsumerGroup:
             # Called by a listener: it is being told of a rebalance already.
             self.let_go(assigned, timeout_s)
             return
-        is_member = self.identity().generation_id >= 0
-        kind = RebalanceKind.REVOKE if is_member else RebalanceKind.LOST
+        kind = RebalanceKind.LOST if self.member_id() is None else RebalanceKind.REVOKE
         self._serve(kind, assigned, is_incremental=False, timeout_s=timeout_s)
 
     def _commit_before(self, places: list[Place], timeout_s: float | None) -> None:
@@ -270,6 +304,7 @@ class ConsumerGroup:
     def _on_step(self, step: Rebalance) -> None:
         with self._lock:
             if step.kind is RebalanceKind.LOST:
+                self._losses += 1
                 self._steps.clear()  # what was to be assigned or revoked is not ours any more
             self._steps.append(step)
         core = self._control.core_if_alive()
@@ -284,16 +319,6 @@ class ConsumerGroup:
         if error.code() == KafkaError._MAX_POLL_EXCEEDED:
             cast(GroupConsumer, core).post_event(self._poll_again, None)
 
-    def _identity(self) -> ConsumerGroupMetadata:
-        """Return who commits: a subscriber only as the member that it is."""
-        if not self._is_subscribed:
-            return self._as_nobody
-        identity = self._membership.identity()
-        if identity.generation_id < 0:
-            text = "commit: this consumer is no member of its group now, its partitions are others'"
-            raise exception_for(KafkaError(KafkaError.UNKNOWN_MEMBER_ID, text))
-        return identity
-
     # inside
 
     def _poll_again(self, _: object) -> None:
@@ -305,6 +330,11 @@ class ConsumerGroup:
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._control.call(coroutine)
+
+
+def _no_member(why: str) -> Exception:
+    text = f"the group has given this consumer up, its partitions are others' now; {why}"
+    return exception_for(KafkaError(KafkaError.UNKNOWN_MEMBER_ID, text))
 
 
 async def _do(action: Callable[[], T]) -> T:

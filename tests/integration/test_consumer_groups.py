@@ -1,0 +1,502 @@
+"""Groups of our consumers on the embedded broker: who reads what, and what is told of it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fastkafka import (
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from fastkafka.broker import EmbeddedBroker, Fault
+from fastkafka.errors import ClosedError
+
+PARTITIONS = 6
+TIMEOUT_S = 30.0
+KINDS = ("range", "roundrobin", "sticky", "cooperative-sticky", "consumer")
+INCREMENTAL = ("cooperative-sticky", "consumer")
+
+Make = Callable[..., Consumer]
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker(num_partitions=PARTITIONS) as running:
+        yield running
+
+
+@pytest.fixture
+def topic(broker: EmbeddedBroker) -> str:
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    write(broker, name, 120)
+    return name
+
+
+@pytest.fixture
+def make(broker: EmbeddedBroker, topic: str) -> Iterator[Make]:
+    """Make members of one group of the test, by the name of an assignor or "consumer"."""
+    made: list[Consumer] = []
+
+    def make_member(kind: str = "range", **conf: Any) -> Consumer:
+        settings: dict[str, Any] = {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "group.id": f"group of {topic}",
+            "auto.offset.reset": "earliest",
+            "topic.metadata.refresh.interval.ms": 200,
+        }
+        if kind == "consumer":
+            settings["group.protocol"] = "consumer"
+        else:
+            settings["partition.assignment.strategy"] = kind
+            settings["heartbeat.interval.ms"] = 100
+        settings.update(conf)
+        made.append(Consumer(settings))
+        return made[-1]
+
+    yield make_member
+    for consumer in made:
+        consumer.close()
+
+
+def write(broker: EmbeddedBroker, topic: str, count: int) -> None:
+    with Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
+        for number in range(count):
+            producer.produce(topic, b"%d" % number, partition=number % PARTITIONS)
+        assert producer.flush(TIMEOUT_S) == 0
+
+
+class Told:
+    """What listeners of one member were told, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, list[int]]] = []
+
+    def listeners(self) -> dict[str, Callable[[Consumer, list[TopicPartition]], None]]:
+        return {f"on_{name}": self._listener(name) for name in ("assign", "revoke", "lost")}
+
+    def _listener(self, name: str) -> Callable[[Consumer, list[TopicPartition]], None]:
+        def listen(consumer: Consumer, places: list[TopicPartition]) -> None:
+            self.calls.append((name, sorted(place.partition for place in places)))
+
+        return listen
+
+
+def numbers(consumer: Consumer) -> set[int]:
+    return {place.partition for place in consumer.assignment()}
+
+
+def poll_until(
+    condition: Callable[[], bool], *consumers: Consumer, seen: list[Message] | None = None
+) -> None:
+    """Poll all of them, in turns, until the condition holds."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, [numbers(consumer) for consumer in consumers]
+        for consumer in consumers:
+            messages = consumer.consume(1000, 0.02)
+            if seen is not None:
+                seen.extend(messages)
+
+
+def share(*consumers: Consumer) -> bool:
+    """Tell whether these read each partition once, and all of them something."""
+    shares = [numbers(consumer) for consumer in consumers]
+    return all(shares) and sum(map(len, shares)) == PARTITIONS == len(set().union(*shares))
+
+
+def places_of(messages: list[Message]) -> list[tuple[int | None, int | None]]:
+    assert not [message.error() for message in messages if message.error()]
+    return [(message.partition(), message.offset()) for message in messages]
+
+
+ALL = [(partition, offset) for partition in range(PARTITIONS) for offset in range(20)]
+
+
+# --- members come and go ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_members_share_and_nothing_is_read_twice(make: Make, topic: str, kind: str) -> None:
+    told, seen = Told(), list[Message]()
+    first, second = make(kind), make(kind)
+    first.subscribe([topic], **told.listeners())
+    poll_until(lambda: len(seen) >= 120, first, seen=seen)
+    second.subscribe([topic])
+    poll_until(lambda: share(first, second), first, second, seen=seen)
+    second.close()
+    poll_until(lambda: len(numbers(first)) == PARTITIONS, first, seen=seen)
+    first.close()
+    assert sorted(places_of(seen)) == ALL
+    assert told.calls[0] == ("assign", list(range(PARTITIONS)))
+    assert told.calls[-1] == ("revoke", list(range(PARTITIONS)))
+    revoked = next(partitions for name, partitions in told.calls if name == "revoke")
+    assert (len(revoked) < PARTITIONS) == (kind in INCREMENTAL)
+    assert "lost" not in dict(told.calls)
+
+
+@pytest.mark.parametrize("kind", KINDS[:-1])  # KIP-848: its time-out is the broker's, 45 s
+def test_member_that_dies_is_replaced_from_its_last_commit(
+    make: Make, topic: str, kind: str
+) -> None:
+    session = {"session.timeout.ms": 6000}  # the shortest that brokers take
+    first, second = make(kind, **session), make(kind, **session)
+    first.subscribe([topic])
+    seen: list[Message] = []
+    poll_until(lambda: len(seen) >= 120, first, seen=seen)
+    first.commit(offsets=[TopicPartition(topic, 0, 20)], asynchronous=False)
+    first._end()  # without a goodbye: as a process that was killed
+    first._is_closed = True
+    second.subscribe([topic])
+    again: list[Message] = []
+    poll_until(lambda: len(again) >= 100, second, seen=again)
+    assert sorted(places_of(again)) == [place for place in ALL if place[0] != 0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pattern_follows_the_topics_that_there_are(
+    make: Make, broker: EmbeddedBroker, topic: str, kind: str
+) -> None:
+    consumer = make(kind)
+    consumer.subscribe([f"^{topic}.*"])
+    poll_until(lambda: len(consumer.assignment()) == PARTITIONS, consumer)
+    write(broker, f"{topic}-b", 12)
+    poll_until(lambda: len(consumer.assignment()) == 2 * PARTITIONS, consumer)
+    assert {place.topic for place in consumer.assignment()} == {topic, f"{topic}-b"}
+
+
+@pytest.mark.parametrize("kind", ["range", "consumer"])
+def test_another_subscription_replaces_the_one_before(
+    make: Make, broker: EmbeddedBroker, topic: str, kind: str
+) -> None:
+    write(broker, f"{topic}-b", 12)
+    consumer = make(kind)
+    consumer.subscribe([topic])
+    poll_until(lambda: bool(consumer.assignment()), consumer)
+    consumer.subscribe([f"{topic}-b"])
+    poll_until(lambda: {p.topic for p in consumer.assignment()} == {f"{topic}-b"}, consumer)
+    consumer.unsubscribe()
+    assert consumer.assignment() == []
+    assert consumer.memberid() is None
+    consumer.subscribe([topic])
+    poll_until(lambda: {place.topic for place in consumer.assignment()} == {topic}, consumer)
+
+
+@pytest.mark.parametrize("kind", ["range", "consumer"])
+def test_static_member_comes_back_to_what_it_had(make: Make, topic: str, kind: str) -> None:
+    one, two = (make(kind, **{"group.instance.id": name}) for name in ("one", "two"))
+    one.subscribe([topic])
+    two.subscribe([topic])
+    poll_until(lambda: share(one, two), one, two)
+    told, had = Told(), numbers(one)
+    one.close()
+    one = make(kind, **{"group.instance.id": "one"})
+    one.subscribe([topic], **told.listeners())
+    poll_until(lambda: bool(numbers(one)), one, two)
+    assert numbers(one) == had
+    assert share(one, two)
+
+
+@pytest.mark.parametrize("kind", ["range", "consumer"])
+def test_iteration_and_batches_read_a_subscription_too(make: Make, topic: str, kind: str) -> None:
+    consumer = make(kind)
+    consumer.subscribe([topic])
+    seen = [next(consumer) for _ in range(60)]
+    consumer.close()
+    rest = make(kind)
+    rest.subscribe([topic])
+    records = 0
+    for batch in rest.batches(timeout=TIMEOUT_S):
+        records += batch.records_count
+        if records >= 60:
+            break
+    assert len({(m.partition(), m.offset()) for m in seen}) == 60
+
+
+# --- listeners ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["range", "cooperative-sticky", "consumer"])
+def test_listener_that_assigns_by_itself_has_the_last_word(
+    make: Make, topic: str, kind: str
+) -> None:
+    def on_assign(consumer: Consumer, places: list[TopicPartition]) -> None:
+        for place in places:
+            place.offset = 15
+        if kind == "range":
+            consumer.assign(places)
+        else:
+            consumer.incremental_assign(places)
+
+    consumer, seen = make(kind), list[Message]()
+    consumer.subscribe([topic], on_assign=on_assign)
+    poll_until(lambda: len(seen) >= 5 * PARTITIONS, consumer, seen=seen)
+    assert {message.offset() for message in seen} == set(range(15, 20))
+
+
+@pytest.mark.parametrize("kind", ["range", "consumer"])
+def test_what_a_listener_raises_comes_out_of_the_call_and_the_rebalance_goes_on(
+    make: Make, topic: str, kind: str
+) -> None:
+    def on_assign(consumer: Consumer, places: list[TopicPartition]) -> None:
+        raise ZeroDivisionError
+
+    consumer = make(kind)
+    consumer.subscribe([topic], on_assign=on_assign)
+    with pytest.raises(ZeroDivisionError):
+        poll_until(lambda: False, consumer)
+    assert len(consumer.assignment()) == PARTITIONS
+    assert len(consumer.consume(120, TIMEOUT_S)) == 120
+
+
+@pytest.mark.parametrize("kind", ["range", "consumer"])
+def test_consumer_can_be_closed_within_a_rebalance(make: Make, topic: str, kind: str) -> None:
+    consumer, told = make(kind), Told()
+    listeners = told.listeners()
+
+    def on_assign(consumer: Consumer, places: list[TopicPartition]) -> None:
+        consumer.close()
+
+    consumer.subscribe([topic], on_assign=on_assign, on_revoke=listeners["on_revoke"])
+    with pytest.raises(ClosedError):
+        poll_until(lambda: False, consumer)
+    heir = make(kind)
+    heir.subscribe([topic])  # the group has not been left in a rebalance
+    poll_until(lambda: len(numbers(heir)) == PARTITIONS, heir)
+
+
+def test_seek_on_a_revoked_partition_is_refused(make: Make, topic: str) -> None:
+    first, second = make(), make()
+    first.subscribe([topic])
+    poll_until(lambda: len(numbers(first)) == PARTITIONS, first)
+    second.subscribe([topic])
+    poll_until(lambda: share(first, second), first, second)
+    gone = min(numbers(second))
+    with pytest.raises(KafkaException) as caught:
+        first.seek(TopicPartition(topic, gone, 0))
+    assert caught.value.args[0] == KafkaError._STATE
+    assert f"{topic} [{gone}]" in str(caught.value)
+
+
+# --- commits and rebalances -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_returned_is_committed_before_partitions_go(
+    make: Make, topic: str, kind: str
+) -> None:
+    conf = {"auto.commit.interval.ms": 3_600_000}
+    first, second, seen = make(kind, **conf), make(kind, **conf), list[Message]()
+    first.subscribe([topic])
+    while len(seen) < 50:
+        seen.extend(first.consume(50 - len(seen), 0.1))
+    second.subscribe([topic])
+    poll_until(lambda: len(seen) >= 120, first, second, seen=seen)
+    assert sorted(places_of(seen)) == ALL
+
+
+def test_stored_offsets_are_what_is_committed_in_a_rebalance(make: Make, topic: str) -> None:
+    conf = {"enable.auto.offset.store": False, "auto.commit.interval.ms": 3_600_000}
+    consumer = make(**conf)
+
+    def on_revoke(consumer: Consumer, places: list[TopicPartition]) -> None:
+        consumer.store_offsets(offsets=[TopicPartition(topic, 1, 7)])
+
+    consumer.subscribe([topic], on_revoke=on_revoke)
+    assert len(consumer.consume(120, TIMEOUT_S)) == 120
+    consumer.store_offsets(offsets=[TopicPartition(topic, 0, 3)])
+    consumer.close()
+    places = [TopicPartition(topic, partition) for partition in range(3)]
+    found = make().committed(places, TIMEOUT_S)
+    assert [place.offset for place in found] == [3, 7, OFFSET_INVALID]
+
+
+@pytest.mark.parametrize("kind", ["range", "consumer"])
+def test_commit_after_the_group_has_given_a_member_up_is_refused(
+    make: Make, topic: str, kind: str
+) -> None:
+    consumer = make(kind)
+    consumer.subscribe([topic])
+    assert consumer.consume(1, TIMEOUT_S)
+    assert consumer._group is not None
+    membership = consumer._group._membership
+
+    async def rejoin() -> None:
+        membership.rejoin()
+
+    async def give_up() -> None:
+        membership._be_lost(type(membership._state).STALE)  # type: ignore[attr-defined]
+
+    consumer._control.call(give_up())
+    # Also when it is a member again: the application has not heard that it was none meanwhile.
+    for is_back in (False, True):
+        if is_back:
+            consumer._control.call(rejoin())
+            deadline = time.monotonic() + TIMEOUT_S
+            while membership.identity().generation_id < 0:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        with pytest.raises(KafkaException) as caught:
+            consumer.commit(offsets=[TopicPartition(topic, 0, 1)], asynchronous=False)
+        assert caught.value.args[0] == KafkaError.UNKNOWN_MEMBER_ID
+        with pytest.raises(KafkaException):
+            consumer.consumer_group_metadata()
+        assert consumer.memberid() is None
+    poll_until(lambda: consumer.memberid() is not None, consumer)
+    poll_until(lambda: len(numbers(consumer)) == PARTITIONS, consumer)
+    consumer.commit(offsets=[TopicPartition(topic, 0, 1)], asynchronous=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_application_that_does_not_poll_loses_its_partitions_and_hears_of_it(
+    make: Make, topic: str, kind: str
+) -> None:
+    told = Told()
+    conf = {"max.poll.interval.ms": 6000}
+    if kind != "consumer":
+        conf["session.timeout.ms"] = 6000
+    sleeper, other = make(kind, **conf), make(kind)
+    sleeper.subscribe([topic], **told.listeners())
+    poll_until(lambda: len(numbers(sleeper)) == PARTITIONS, sleeper)
+    other.subscribe([topic])
+    # The broker tells KIP-848 members to send a heartbeat every 5 s: silence shows only then.
+    poll_until(lambda: len(numbers(other)) == PARTITIONS, other)
+    errors: list[int] = []
+
+    def heard() -> bool:
+        message = sleeper.poll(0.05)
+        if message is not None and message.error() is not None:
+            errors.append(message.error().code())
+        return bool(errors)
+
+    poll_until(heard, other)
+    assert errors == [KafkaError._MAX_POLL_EXCEEDED]
+    assert ("lost", list(range(PARTITIONS))) in told.calls
+    poll_until(lambda: share(sleeper, other), sleeper, other)
+
+
+# --- faults and wrong use ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("code", ["NOT_COORDINATOR", "COORDINATOR_LOAD_IN_PROGRESS"])
+def test_coordinator_that_is_busy_or_moves_is_waited_for(
+    make: Make, broker: EmbeddedBroker, topic: str, kind: str, code: str
+) -> None:
+    apis = ("join_group", "sync_group", "offset_fetch", "heartbeat")
+    for api in ("consumer_group_heartbeat", "offset_fetch") if kind == "consumer" else apis:
+        broker.faults.add(Fault(api, error_code=getattr(KafkaError, code), times=2))
+    consumer, seen = make(kind), list[Message]()
+    consumer.subscribe([topic])
+    try:
+        poll_until(lambda: len(seen) >= 120, consumer, seen=seen)
+    finally:
+        broker.faults.clear()
+    assert sorted(places_of(seen)) == ALL
+
+
+def test_refused_group_tells_the_application(
+    make: Make, broker: EmbeddedBroker, topic: str
+) -> None:
+    broker.faults.add(
+        Fault("join_group", error_code=KafkaError.GROUP_AUTHORIZATION_FAILED, times=1)
+    )
+    consumer = make()
+    consumer.subscribe([topic])
+    message = consumer.poll(TIMEOUT_S)
+    broker.faults.clear()
+    assert message is not None
+    error = message.error()
+    assert error is not None
+    assert error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+    assert f"group of {topic}" in error.str()
+    assert consumer._group is not None
+    status = consumer._group.status()
+    assert status is not None
+    assert status.state == "failed"
+
+
+def test_group_of_another_protocol_is_refused(make: Make, topic: str) -> None:
+    first, second = make("range"), make("roundrobin")
+    first.subscribe([topic])
+    poll_until(lambda: bool(numbers(first)), first)
+    second.subscribe([topic])
+    message = second.poll(TIMEOUT_S)
+    assert message is not None
+    error = message.error()
+    assert error is not None
+    assert error.code() == KafkaError.INCONSISTENT_GROUP_PROTOCOL
+    assert numbers(first) == set(range(PARTITIONS))
+
+
+def test_topic_that_is_not_there_is_told_and_read_once_it_is(
+    make: Make, broker: EmbeddedBroker, topic: str
+) -> None:
+    consumer = make(**{"allow.auto.create.topics": False})
+    consumer.subscribe([f"{topic}-later"])
+    message = consumer.poll(TIMEOUT_S)
+    assert message is not None
+    error = message.error()
+    assert error is not None
+    assert error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+    assert f"{topic}-later" in error.str()
+    write(broker, f"{topic}-later", 12)
+    poll_until(lambda: len(consumer.assignment()) == PARTITIONS, consumer)
+
+
+@pytest.mark.parametrize(
+    ("topics", "error"),
+    [
+        ("t", TypeError),
+        ([1], TypeError),
+        ([], KafkaException),
+        ([""], KafkaException),
+        (["^("], KafkaException),
+    ],
+)
+def test_bad_subscription_is_refused(make: Make, topics: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        make().subscribe(topics)
+
+
+def test_listener_that_is_no_callable_is_refused(make: Make, topic: str) -> None:
+    with pytest.raises(TypeError, match="on_revoke"):
+        make().subscribe([topic], on_revoke=1)  # type: ignore[arg-type]
+
+
+def test_closed_member_refuses_everything(make: Make, topic: str) -> None:
+    consumer = make()
+    consumer.subscribe([topic])
+    consumer.close()
+    consumer.close()
+    for call in (
+        lambda: consumer.poll(0),
+        lambda: consumer.subscribe([topic]),
+        consumer.unsubscribe,
+        consumer.commit,
+        consumer.memberid,
+    ):
+        with pytest.raises(ClosedError):
+            call()
+
+
+def test_groups_rebalance_for_partitions_that_are_added(
+    make: Make, broker: EmbeddedBroker, topic: str, foreign_client: Callable[[str], Any]
+) -> None:
+    consumer = make()
+    consumer.subscribe([topic])
+    poll_until(lambda: len(consumer.assignment()) == PARTITIONS, consumer)
+    confluent = foreign_client("confluent_kafka.admin")
+    admin = confluent.AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    more = admin.create_partitions([confluent.NewPartitions(topic, PARTITIONS + 2)])
+    more[topic].result(TIMEOUT_S)
+    poll_until(lambda: len(consumer.assignment()) == PARTITIONS + 2, consumer)
