@@ -203,19 +203,34 @@ class Classic(Membership):
         self._why_join = None
         self._joined_topics = frozenset(topics)
         self._heartbeats.stop()
-        if self._owned:
-            # A coordinator that waits for others gives nothing of ours away: it has our JoinGroup.
-            self._core().begin_lease(self._max_poll_interval_ms)
         self._log(f"group {self._key.name}: joining: {reason}")
-        loop = asyncio.get_running_loop()
+        keeping = self._tasks.begin(self._keep_lease()) if self._owned else None
         try:
             joined = await self._joining.join(topics, self._owned, reason)
         except BaseException:
             self._why_join = reason
             raise
-        self._take(joined, loop.time())
+        finally:
+            if keeping is not None:
+                keeping.cancel()
+        self._take(joined)
 
-    def _take(self, joined: Joined, now: float) -> None:
+    async def _keep_lease(self) -> None:
+        """Let a cooperative member read on while it waits for the others of a round.
+
+        A coordinator that has its JoinGroup gives nothing of it away. But a process that stood
+        still may have been answered, and given up, since.
+        """
+        loop = asyncio.get_running_loop()
+        pause_s = self._session_timeout_ms / 3000
+        while True:
+            self._core().begin_lease(self._session_timeout_ms)
+            began = loop.time()
+            await asyncio.sleep(pause_s)
+            if loop.time() - began > 2 * pause_s:
+                return
+
+    def _take(self, joined: Joined) -> None:
         """Begin what was assigned: heartbeats go on while the application carries it out."""
         self._last_error = ""
         self._state = _State.REBALANCING
@@ -224,7 +239,8 @@ class Classic(Membership):
             f"{joined.member.generation}, {joined.assignor.name}: {len(joined.places)} partitions"
         )
         joined.assignor.on_assignment(sorted(joined.places), joined.member.generation)
-        self._core().begin_lease(self._session_timeout_ms)
+        if joined.session_left_ms > 0:
+            self._core().begin_lease(joined.session_left_ms)
         self._beat()
         if not self._is_cooperative:
             self._to_do.append((RebalanceKind.ASSIGN, joined.places))

@@ -9,6 +9,7 @@ Source: KIP-62, KIP-345 (static members), KIP-394 (member ids), KIP-814 (skipped
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -44,11 +45,12 @@ class Member(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """What came of a round."""
+    """What came of a round; the session runs from when SyncGroup was sent."""
 
     member: Member
     assignor: Assignor
     places: set[Place]
+    session_left_ms: int
 
 
 class Joining:
@@ -96,7 +98,11 @@ class Joining:
             assignments = await self._leading.assign(assignor, answer["members"], skips=skips)
         else:
             self._leading.stop()
-        return Joined(self.member, assignor, await self._sync_group(assignor, assignments))
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        places = await self._sync_group(assignor, assignments)
+        left_ms = self._session_timeout_ms - 1000 * (loop.time() - sent_at)
+        return Joined(self.member, assignor, places, int(left_ms))
 
     def forget_member(self) -> None:
         """Join as somebody new the next time."""
