@@ -67,6 +67,9 @@ class PoolAtOnce:
             future.set_exception(error)
         return future
 
+    def stop(self) -> None:
+        """Do nothing: there are no threads."""
+
 
 class FakeCore:
     """A core whose brokers answer what the test has scripted."""
