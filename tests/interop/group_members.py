@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from types import ModuleType
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ class Member(Protocol):
 
 
 class ConfluentMember:
-    """confluent-kafka; `group_protocol` is classic or consumer (KIP-848)."""
+    """confluent-kafka, or who has its API; `group_protocol` is classic or consumer (KIP-848)."""
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class ConfluentMember:
         group: str,
         topic: str,
         group_protocol: str = "classic",
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         settings = {
             "bootstrap.servers": bootstrap,
@@ -46,6 +47,7 @@ class ConfluentMember:
             "group.protocol": group_protocol,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
+            **(more or {}),
         }
         self._client = client
         self._consumer = client.Consumer(settings)
@@ -81,10 +83,20 @@ class ConfluentMember:
 class KafkaPythonMember:
     """kafka-python."""
 
-    def __init__(self, client: ModuleType, bootstrap: str, group: str, topic: str) -> None:
+    def __init__(
+        self, client: ModuleType, bootstrap: str, group: str, topic: str, assignor: str = ""
+    ) -> None:
         self._errors = client.errors
+        more = {}
+        if assignor:
+            from kafka.coordinator.assignors.range import RangePartitionAssignor
+            from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+
+            known = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
+            more["partition_assignment_strategy"] = [known[assignor]]
         self._consumer = client.KafkaConsumer(
             topic,
+            **more,
             bootstrap_servers=bootstrap.split(","),
             group_id=group,
             auto_offset_reset="earliest",
