@@ -27,7 +27,7 @@ import sys, time
 from fastkafka import Producer
 time.sleep(float(sys.argv[3]))
 with Producer({"bootstrap.servers": sys.argv[1]}) as producer:
-    producer.produce_many(sys.argv[2], [b"later %d" % number for number in range(int(sys.argv[4]))])
+    producer.produce_many(sys.argv[2], [b"%d" % number for number in range(int(sys.argv[4]))], partition=0)
     assert producer.flush(60) == 0
 """
 
@@ -49,7 +49,7 @@ def hold_gil(
     if protocol == "classic":
         conf["session.timeout.ms"] = session_ms
     with Producer({"bootstrap.servers": bootstrap_servers}) as producer:
-        producer.produce(topic, b"proof")
+        producer.produce(topic, b"proof", partition=0)
         assert producer.flush(TIMEOUT_S) == 0
     lost: list[str] = []
 
@@ -74,7 +74,7 @@ def hold_gil(
         while len(values) < RECORDS and time.monotonic() < deadline:
             values += [message.value() for message in consumer.consume(RECORDS, 0.5)]
         consumer.commit(asynchronous=False)
-        committed = consumer.committed([TopicPartition(topic, proof.partition() or 0)], TIMEOUT_S)
+        committed = consumer.committed([TopicPartition(topic, 0)], TIMEOUT_S)
         after = consumer.consumer_group_metadata()
         return {
             "protocol": protocol,
