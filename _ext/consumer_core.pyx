@@ -332,6 +332,10 @@ cdef class ConsumerCore(ClientCore):
         """Answer offset_wanted: there is no offset. The application gets a Message with this error."""
         self._answer_offset(topic, partition, fetch_generation, OFFSET_UNKNOWN, -1, error_code, text.encode())
 
+    def count_offset_reset(self):
+        """A partition begins where auto.offset.reset says."""
+        self.state.counters.offset_resets += 1
+
     cdef int _answer_offset(self, str topic, int partition, int32_t fetch_generation, int64_t offset,
                             int32_t leader_epoch, int32_t error_code, bytes text) except -1:
         cdef FetchPosition* position = self.position_of(topic, partition)

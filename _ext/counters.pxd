@@ -33,6 +33,8 @@ cdef struct Counters:
     int64_t batches_decoded
     int64_t batches_skipped            # aborted, control or older than the fetch position
     int64_t batches_damaged
+    int64_t offset_resets              # partitions that began where auto.offset.reset says; with the GIL
+    int64_t log_truncations            # positions beyond the end of their leader epoch (KIP-320)
     int64_t fetch_requests
     int64_t fetch_bytes
     int64_t fetched_queue_bytes

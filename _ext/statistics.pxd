@@ -50,6 +50,7 @@ cdef struct PartitionRow:
     PartitionCounters counters
     FetchPosition* position
     int32_t fetch_state
+    int64_t start_offset
     bint is_paused
     int64_t fetch_offset
     int64_t end_told_at

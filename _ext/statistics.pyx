@@ -125,6 +125,7 @@ cdef void _add_inbound(PartitionRow* row, FetchPosition* position) noexcept nogi
     row.fetch_state = position.state
     row.is_paused = position.is_paused
     row.fetch_offset = position.fetch_offset
+    row.start_offset = position.start_offset
     row.end_told_at = position.end_told_at
     row.fetched_leader_epoch = position.leader_epoch
     row.records_decoded = position.records_decoded
@@ -250,7 +251,7 @@ cdef dict _partition_dict(PartitionRow* row):
         ready_records=row.ready_records, ready_bytes=row.ready_bytes, records_in_flight=row.records_in_flight,
         bytes_in_flight=row.bytes_in_flight, batches_in_flight=row.batches_in_flight, next_sequence=row.next_sequence,
         fetch_state=row.fetch_state, is_paused=bool(row.is_paused), fetch_offset=row.fetch_offset,
-        end_told_at=row.end_told_at, fetched_leader_epoch=row.fetched_leader_epoch,
+        start_offset=row.start_offset, end_told_at=row.end_told_at, fetched_leader_epoch=row.fetched_leader_epoch,
         records_decoded=row.records_decoded, bytes_decoded=row.bytes_decoded)
     if position != NULL:
         found.update(

@@ -95,6 +95,8 @@ def _default(property: Property) -> str:
 def _takes(property: Property) -> str:
     if property.kind == "choice":
         return ", ".join(property.choices)
+    if property.kind == "offset_reset":
+        return ", ".join([*property.choices, "by_duration:DURATION"])
     if property.kind == "flags":
         return "any of " + ", ".join(property.choices)
     if property.minimum is not None:

@@ -22,8 +22,9 @@ PROPERTIES: tuple[Property, ...] = (
     # where to read
     Property("group.id", "str", None,
              "Name of the consumer group; empty for a consumer that only uses assign().", CONSUMER),
-    Property("auto.offset.reset", "choice", "latest",
-             "Where to begin when no offset is known: earliest, latest, or with an error.",
+    Property("auto.offset.reset", "offset_reset", "latest",
+             "Where to begin when no offset is known: earliest, latest, with an error, or with the "
+             "first record of the last hour (by_duration:PT1H) or another ISO 8601 duration.",
              CONSUMER, choices=_OFFSET_RESETS),
     Property("isolation.level", "choice", "read_committed",
              "Whether records of open and aborted transactions are seen.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from fastkafka.config.durations import BY_DURATION, ByDuration, parse_duration_ms
 from fastkafka.errors import ConfigError, ConfigTypeError
 
 EVERYONE = ("producer", "consumer", "admin")
@@ -119,6 +120,15 @@ def _parse_choice(property: Property, value: object) -> Any:
         ) from None
 
 
+def _parse_offset_reset(property: Property, value: object) -> Any:
+    """Take a choice, or `by_duration:` and a duration (KIP-1106)."""
+    text = _text_of(property, value).strip()
+    if not text.lower().startswith(BY_DURATION):
+        return _parse_choice(property, text)
+    duration = text[len(BY_DURATION) :].strip()
+    return ByDuration(parse_duration_ms(duration, property.name), duration)
+
+
 def _parse_flags(property: Property, value: object) -> str:
     flags = [flag.strip().lower() for flag in _text_of(property, value).split(",")]
     flags = [flag for flag in flags if flag]
@@ -160,6 +170,7 @@ _PARSERS: dict[str, Callable[[Property, object], Any]] = {
     "bool": _parse_bool,
     "str": _parse_str,
     "choice": _parse_choice,
+    "offset_reset": _parse_offset_reset,
     "flags": _parse_flags,
     "callback": _parse_callback,
     "strict_bool": _parse_strict_bool,

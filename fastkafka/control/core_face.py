@@ -112,6 +112,9 @@ class ConsumerFace(Protocol):
     ) -> None:
         """Tell the application that a partition cannot be fetched."""
 
+    def count_offset_reset(self) -> None:
+        """Count a partition that begins where auto.offset.reset says."""
+
 
 class GroupFace(Protocol):
     """The methods of GroupCore that keep a member in its group."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
+from fastkafka.config.durations import ByDuration
 from fastkafka.control.backoff import Backoff
 from fastkafka.control.client_log import SYSLOG_INFO, ClientLog
 from fastkafka.control.conversations import Conversations
@@ -26,6 +28,7 @@ from fastkafka.types import OFFSET_BEGINNING, OFFSET_END
 EARLIEST_TIMESTAMP = OFFSET_BEGINNING
 LATEST_TIMESTAMP = OFFSET_END
 _CONSUMER_REPLICA_ID = -1
+_NS_PER_MS = 1000000
 _NO_TIMESTAMP = 0  # of a wish that ListOffsets does not answer
 _RESETS = {"earliest": EARLIEST_TIMESTAMP, "latest": LATEST_TIMESTAMP}
 _ISOLATION_LEVELS = {"read_uncommitted": 0, "read_committed": 1}
@@ -45,6 +48,7 @@ class Wanted(NamedTuple):
     partition: int
     fetch_generation: int
     timestamp: int
+    is_reset: bool = False  # auto.offset.reset has said so
 
 
 class Offsets:
@@ -63,7 +67,7 @@ class Offsets:
         self._conversations = conversations
         self._metadata = metadata
         self._log = log
-        self._reset = config.get("auto.offset.reset", "latest")
+        self._reset: str | ByDuration = config.get("auto.offset.reset", "latest")
         self._isolation_level = _ISOLATION_LEVELS[config.get("isolation.level", "read_uncommitted")]
         self._backoff = (config["retry.backoff.ms"], config["retry.backoff.max.ms"])
         self._random = random.Random() if generator is None else generator
@@ -90,18 +94,20 @@ class Offsets:
         if what == "committed":
             what = "reset"
         reset = self._reset if what == "reset" else what
-        if what == "reset":
-            text = f"{topic} [{partition}]: no offset to start at, auto.offset.reset is {reset}"
-            self._log.tell(SYSLOG_INFO, "offsets", text)
         if reset == "error":
             code = KafkaError._AUTO_OFFSET_RESET
             text = f"{topic} [{partition}]: no offset to start at, and auto.offset.reset is error"
             self._consumer().set_partition_error(topic, partition, fetch_generation, code, text)
             return
-        if reset not in _RESETS:
+        timestamp = _timestamp_of(reset)
+        if timestamp is None:
             raise ValueError(f"offset_wanted: {what!r} is not one of those above")
-        wanted = Wanted(topic, partition, fetch_generation, _RESETS[reset])
+        wanted = Wanted(topic, partition, fetch_generation, timestamp, what == "reset")
         self._wanted[topic, partition] = wanted
+        self._ask_soon(wanted)
+
+    def _ask_soon(self, wanted: Wanted) -> None:
+        """Ask together with what else is wished in this pass of the loop."""
         if not self._unasked:
             asyncio.get_running_loop().call_soon(self._ask_together)
         self._unasked.append(wanted)
@@ -112,15 +118,30 @@ class Offsets:
 
     def answer(self, wanted: Wanted, answer: OffsetAndEpoch) -> None:
         """Tell the core where a partition starts, if that is still wished."""
-        if self.is_current(wanted):
-            topic, partition, fetch_generation, _ = wanted
-            del self._wanted[topic, partition]
-            self._consumer().set_fetch_offset(topic, partition, fetch_generation, *answer)
+        if not self.is_current(wanted):
+            return
+        topic, partition, fetch_generation, timestamp, is_reset = wanted
+        if answer.offset < 0:
+            if timestamp < 0:
+                text = f"{topic} [{partition}]: the leader says that it begins at {answer.offset}"
+                self.refuse(wanted, KafkaError(KafkaError._BAD_MSG, text))
+                return
+            # No record is as young as that: what comes from now on is.
+            at_end = wanted._replace(timestamp=LATEST_TIMESTAMP)
+            self._wanted[topic, partition] = at_end
+            self._ask_soon(at_end)
+            return
+        del self._wanted[topic, partition]
+        if is_reset:
+            text = f"auto.offset.reset is {self._reset}: begins at offset {answer.offset}"
+            self._log.tell(SYSLOG_INFO, "offsets", f"{topic} [{partition}]: {text}")
+            self._consumer().count_offset_reset()
+        self._consumer().set_fetch_offset(topic, partition, fetch_generation, *answer)
 
     def refuse(self, wanted: Wanted, error: KafkaError) -> None:
         """Tell the core that a partition cannot start, if that is still wished."""
         if self.is_current(wanted):
-            topic, partition, fetch_generation, _ = wanted
+            topic, partition, fetch_generation = wanted[:3]
             del self._wanted[topic, partition]
             self._consumer().set_partition_error(
                 topic, partition, fetch_generation, error.code(), error.str()
@@ -294,6 +315,13 @@ class Offsets:
         if exception.error.refreshes_metadata:
             self._metadata.refresh_soon()
         await asyncio.sleep(backoff.next_s())
+
+
+def _timestamp_of(reset: str | ByDuration) -> int | None:
+    """Return what ListOffsets is asked with; None for what it does not answer."""
+    if isinstance(reset, ByDuration):
+        return max(time.time_ns() // _NS_PER_MS - reset.duration_ms, 0)
+    return _RESETS.get(reset)
 
 
 def _offset_or_error(topic: str, row: dict[str, Any]) -> OffsetAndEpoch | KafkaError:

@@ -92,8 +92,11 @@ def document_of(snapshot: Snapshot, earlier: Snapshot | None, facts: ClientFacts
         topics=topics,
     )
     if facts.kind == "consumer":
-        document["fetched_queue_bytes"] = snapshot["counters"]["fetched_queue_bytes"]
-        document["held_bytes"] = snapshot["counters"]["held_bytes"]
+        counters = snapshot["counters"]
+        document["fetched_queue_bytes"] = counters["fetched_queue_bytes"]
+        document["held_bytes"] = counters["held_bytes"]
+        document["offset_resets"] = counters["offset_resets"]
+        document["log_truncations"] = counters["log_truncations"]
         document["cgrp"] = _group(partitions)
     elif snapshot["identity"] is not None:
         document["eos"] = _idempotence(snapshot)
@@ -277,6 +280,8 @@ _NOT_KNOWN: Row = {
 
 def _partition(index: int, row: Row, facts: ClientFacts) -> PartitionStatistics:
     position = row.get("position", OFFSET_INVALID)
+    # Before anything was returned, the position is where fetching began.
+    next_to_return = position if position >= 0 else row.get("start_offset", OFFSET_INVALID)
     stored = row.get("stored_offset", OFFSET_INVALID)
     is_fetched = row["is_fetched"]
     end = row.get("last_stable_offset" if facts.reads_committed else "high_watermark", -1)
@@ -306,7 +311,7 @@ def _partition(index: int, row: Row, facts: ClientFacts) -> PartitionStatistics:
         lo_offset=row.get("log_start_offset", OFFSET_INVALID),
         hi_offset=row.get("high_watermark", OFFSET_INVALID),
         ls_offset=row.get("last_stable_offset", OFFSET_INVALID),
-        consumer_lag=_lag(end, position),
+        consumer_lag=_lag(end, next_to_return),
         consumer_lag_stored=_lag(end, stored),
         leader_epoch=row["leader_epoch"],
         txmsgs=row["records_sent"],

@@ -185,7 +185,7 @@ class ClientStatistics(TypedDict):
 
 
 class Statistics(ClientStatistics, total=False):
-    """The whole document: the first three are a consumer's, `eos` an idempotent producer's.
+    """The whole document: the first five are a consumer's, `eos` an idempotent producer's.
 
     fetched_queue_bytes is what was fetched for the application and not taken, held_bytes what the
     application has taken and still holds, by Messages, columns or batches.
@@ -193,5 +193,7 @@ class Statistics(ClientStatistics, total=False):
 
     fetched_queue_bytes: int
     held_bytes: int
+    offset_resets: int
+    log_truncations: int
     cgrp: GroupStatistics
     eos: IdempotenceStatistics

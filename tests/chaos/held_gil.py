@@ -27,7 +27,8 @@ import sys, time
 from fastkafka import Producer
 time.sleep(float(sys.argv[3]))
 with Producer({"bootstrap.servers": sys.argv[1]}) as producer:
-    producer.produce_many(sys.argv[2], [b"%d" % number for number in range(int(sys.argv[4]))], partition=0)
+    values = [b"%d" % number for number in range(int(sys.argv[4]))]
+    producer.produce_many(sys.argv[2], values, partition=0)
     assert producer.flush(60) == 0
 """
 

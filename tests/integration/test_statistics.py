@@ -248,6 +248,7 @@ def test_a_consumer_tells_its_lag_and_what_it_holds() -> None:
         partition = document["topics"]["t"]["partitions"]["0"]
         assert (partition["lo_offset"], partition["hi_offset"]) == (0, 10)
         assert (partition["app_offset"], partition["consumer_lag"]) == (3, 7)
+        assert (document["offset_resets"], document["log_truncations"]) == (0, 0)
         assert (partition["next_offset"], partition["fetch_state"]) == (10, "active")
         assert partition["fetchq_cnt"] == 10  # until its batch is through, all of a batch counts
         assert partition["fetchq_size"] > 0

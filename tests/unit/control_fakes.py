@@ -189,6 +189,9 @@ class FakeCore:
     def set_partition_error(self, topic, partition, generation, error_code, text) -> None:
         self.told.append(("set_partition_error", topic, partition, generation, error_code))
 
+    def count_offset_reset(self) -> None:
+        self.told.append(("count_offset_reset",))
+
     def repeat_request(self, node_id, role, frame, **terms) -> int:
         self._next_id += 1
         request = protocol.decode_request(frame)

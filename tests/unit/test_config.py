@@ -118,6 +118,62 @@ def test_offset_reset_has_one_spelling_inside():
 
 
 @pytest.mark.parametrize(
+    ("written", "duration_ms"),
+    [
+        ("PT1H", 3600000),
+        ("pt1h", 3600000),
+        ("P1D", 86400000),
+        ("P2DT3H4M5.678S", 183845678),
+        ("PT0S", 0),
+        ("PT1M30S", 90000),
+        ("PT0.5S", 500),
+        ("PT0,25S", 250),
+        ("PT0.0009S", 0),
+        ("PT90M", 5400000),
+    ],
+)
+def test_offset_reset_by_duration(written, duration_ms):
+    reset = consumer({"auto.offset.reset": f"by_duration:{written}"})["auto.offset.reset"]
+    assert reset.duration_ms == duration_ms
+    assert str(reset) == f"by_duration:{written}"
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("", "no ISO 8601"),
+        ("P", "no ISO 8601"),
+        ("PT", "no ISO 8601"),
+        ("P1DT", "no ISO 8601"),
+        ("1H", "no ISO 8601"),
+        ("PT1", "no ISO 8601"),
+        ("PT1H2H", "no ISO 8601"),
+        ("PT1M1H", "no ISO 8601"),
+        ("PT1.5H", "no ISO 8601"),
+        ("PT1H ago", "no ISO 8601"),
+        ("PT\u0661H", "no ISO 8601"),
+        ("P1H", "no ISO 8601"),
+        ("-PT1H", "negative"),
+        ("PT-1H", "negative"),
+        ("P1W", "calendar"),
+        ("P1M", "calendar"),
+        ("P1Y2M", "calendar"),
+        ("P999999999999D", "too long"),
+    ],
+)
+def test_offset_reset_by_what_is_no_duration_is_refused(written, reason):
+    with pytest.raises(ConfigError, match=reason) as raised:
+        consumer({"auto.offset.reset": f"by_duration:{written}"})
+    assert "auto.offset.reset" in str(raised.value)
+
+
+@pytest.mark.parametrize("written", ["by_duration", "byduration:PT1H", "PT1H"])
+def test_offset_reset_names_its_choices(written):
+    with pytest.raises(ConfigError, match="auto.offset.reset"):
+        consumer({"auto.offset.reset": written})
+
+
+@pytest.mark.parametrize(
     ("conf", "text"),
     [
         (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 
 import pytest
 
@@ -20,6 +22,8 @@ class FakeLogs:
         self.leaders = {0: (1, 3), 1: (2, 4), 2: (1, 3)}
         self.cluster.add_topic("t", self.leaders)
         self.errors = []
+        self.log_end = None
+        self.offset_by_time = 42
         core.answers["list_offsets"] = self.list_offsets
         core.answers["offset_for_leader_epoch"] = self.offset_for_leader_epoch
 
@@ -35,12 +39,13 @@ class FakeLogs:
 
     def list_offsets(self, node_id, version, body):
         end = STABLE_END if body["isolation_level"] else LOG_END
+        end = end if self.log_end is None else self.log_end
         topics = []
         for topic in body["topics"]:
             rows = []
             for row in topic["partitions"]:
                 code = self.error_of(node_id, row["partition_index"])
-                offset = {-2: LOG_START, -1: end}.get(row["timestamp"], 42)
+                offset = {-2: LOG_START, -1: end}.get(row["timestamp"], self.offset_by_time)
                 rows.append(
                     {
                         "partition_index": row["partition_index"],
@@ -140,6 +145,73 @@ def test_reset_to_an_error_is_told_to_the_partition(core, logs):
         rooms.run_until(lambda: core.said("set_partition_error"))
     assert core.said("set_partition_error") == [("t", 0, 1, KafkaError._AUTO_OFFSET_RESET)]
     assert core.asked("list_offsets") == []
+
+
+def test_reset_by_duration_asks_for_the_time_before_now(core, logs, monkeypatch):
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000 * 1_000_000)
+    with driven(core, "consumer", auto_offset_reset="by_duration:PT1H") as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, "reset")
+        rooms.run_until(lambda: core.said("set_fetch_offset"))
+    (_, _, body) = core.asked("list_offsets")[0]
+    assert body["topics"][0]["partitions"][0]["timestamp"] == 1_700_000_000_000 - 3_600_000
+    assert core.said("set_fetch_offset") == [("t", 0, 1, 42, 3)]
+    assert len(core.said("count_offset_reset")) == 1
+
+
+def test_reset_by_more_than_all_of_time_asks_for_its_beginning(core, logs):
+    with driven(core, "consumer", auto_offset_reset="by_duration:P100000D") as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, "reset")
+        rooms.run_until(lambda: core.said("set_fetch_offset"))
+    assert core.asked("list_offsets")[0][2]["topics"][0]["partitions"][0]["timestamp"] == 0
+
+
+def test_reset_by_duration_is_the_end_where_no_record_is_as_young(core, logs):
+    logs.offset_by_time = -1
+    with driven(core, "consumer", auto_offset_reset="by_duration:PT1S") as rooms:
+        known(rooms, core)
+        for partition in (0, 2):
+            core.push("offset_wanted", "t", partition, 1, "reset")
+        rooms.run_until(lambda: len(core.said("set_fetch_offset")) == 2)
+    assert core.said("set_fetch_offset") == [
+        ("t", 0, 1, STABLE_END, 3),
+        ("t", 2, 1, STABLE_END, 3),
+    ]
+    assert len(core.asked("list_offsets")) == 2
+    assert len(core.said("count_offset_reset")) == 2
+
+
+def test_no_record_as_young_when_each_partition_is_asked_alone(core, logs):
+    logs.offset_by_time = -1
+    logs.errors = [KafkaError.LEADER_NOT_AVAILABLE]
+    with driven(core, "consumer", auto_offset_reset="by_duration:PT1S") as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, "reset")
+        rooms.run_until(lambda: core.said("set_fetch_offset"))
+    assert core.said("set_fetch_offset") == [("t", 0, 1, STABLE_END, 3)]
+
+
+def test_end_of_a_log_that_is_no_offset_is_told_to_the_partition(core, logs):
+    logs.log_end = -1
+    with driven(core, "consumer") as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, "latest")
+        rooms.run_until(lambda: core.said("set_partition_error"))
+    assert core.said("set_partition_error") == [("t", 0, 1, KafkaError._BAD_MSG)]
+
+
+@pytest.mark.parametrize(("what", "resets"), [("reset", 1), ("earliest", 0), ("latest", 0)])
+def test_resets_are_logged_and_counted_and_other_starts_are_not(core, logs, caplog, what, resets):
+    caplog.set_level(logging.INFO)
+    with driven(core, "consumer", auto_offset_reset="earliest") as rooms:
+        known(rooms, core)
+        core.push("offset_wanted", "t", 0, 1, what)
+        rooms.run_until(lambda: core.said("set_fetch_offset"))
+    assert len(core.said("count_offset_reset")) == resets
+    told = [text for text in caplog.messages if "auto.offset.reset is earliest" in text]
+    assert len(told) == resets
+    assert all("t [0]" in text and f"offset {LOG_START}" in text for text in told)
 
 
 def test_leader_that_moved_is_found(core, logs):
