@@ -276,6 +276,7 @@ class Classic(Membership):
                 lambda body: body["error_code"] == plain_code,
                 self._heartbeat_interval_ms,
                 self._session_timeout_ms,
+                self._session_timeout_ms,
                 self._max_poll_interval_ms,
             )
         )

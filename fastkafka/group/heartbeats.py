@@ -45,6 +45,7 @@ class Pulse(NamedTuple):
 
     Args: is_plain: tells of a reply that it says nothing new
           session_timeout_ms: the group gives a member up that was silent for so long
+          lease_ms: for so long it surely does not: records may be returned
           max_poll_interval_ms: the application must poll as often; 0 when that is no matter
     """
 
@@ -53,6 +54,7 @@ class Pulse(NamedTuple):
     is_plain: Callable[[dict[str, Any]], bool]
     interval_ms: int
     session_timeout_ms: int
+    lease_ms: int
     max_poll_interval_ms: int
 
 
@@ -153,7 +155,7 @@ class Heartbeats:
         answer = await self._coordinators.ask(
             self._key, question, lambda: loop.time() < given_up_at
         )
-        left_ms = int(1000 * (given_up_at - loop.time()))
+        left_ms = int(pulse.lease_ms - 1000 * (loop.time() - sent_at))
         if left_ms > 0 and pulse.is_plain(answer.body):
             self._core().begin_lease(left_ms)
         return answer
@@ -170,7 +172,7 @@ class Heartbeats:
             timeout_ms=question.timeout_ms or self._socket_timeout_ms,
             plain=answer.response,
             varying=protocol.throttle_time_range(api.key, answer.version, answer.response),
-            lease_ms=pulse.session_timeout_ms,
+            lease_ms=pulse.lease_ms,
             max_poll_interval_ms=pulse.max_poll_interval_ms,
         )
         reason, payload, text = await self._repetition
@@ -194,7 +196,7 @@ class Heartbeats:
         return None
 
     def _question_of(self, pulse: Pulse) -> Question:
-        patience_ms = max(pulse.session_timeout_ms // _TRIES_IN_A_SESSION, pulse.interval_ms)
+        patience_ms = max(pulse.lease_ms // _TRIES_IN_A_SESSION, pulse.interval_ms)
         return Question(
             pulse.api_name,
             pulse.body,

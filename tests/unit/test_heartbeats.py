@@ -46,6 +46,7 @@ class Beating:
                     lambda body: body["error_code"] == plain_code,
                     interval_ms=3000,
                     session_timeout_ms=45000,
+                    lease_ms=45000,
                     max_poll_interval_ms=300000,
                 )
             )
