@@ -84,6 +84,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "fetch_position": (),
     "fetcher": (),
     "fetch_intake": (),
+    "fetch_targets": (),
+    "fetch_validation": (),
     "fetch_request": (),
     "fetch_response": (),
     "aborted_transactions": (),

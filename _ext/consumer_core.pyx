@@ -14,10 +14,10 @@ from fastkafka._core.clock cimport NS_PER_MS
 from fastkafka._core.connection cimport transport_close_all
 from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
 from fastkafka._core.fetch_position cimport (
-    FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_STOPPED, OFFSET_UNKNOWN, PositionWish, START_AT_EARLIEST,
-    START_AT_LATEST, START_AT_OFFSET, START_AT_RESET, START_WHERE_IT_WAS, position_new,
+    FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_STOPPED, FETCH_VALIDATING, OFFSET_UNKNOWN, PositionWish,
+    START_AT_EARLIEST, START_AT_LATEST, START_AT_OFFSET, START_AT_POSITION, START_AT_RESET, START_WHERE_IT_WAS, position_new,
 )
-from fastkafka._core.fetch_wishes cimport offset_submission_new, wish_submission_new
+from fastkafka._core.fetch_wishes cimport epoch_end_submission_new, offset_submission_new, wish_submission_new
 from fastkafka._core.fetched_records cimport fetched_let_go, fetched_move_out, fetched_pins_much, fetched_take_all
 from fastkafka._core.fetcher cimport (
     BOUND_BYTES_FIRST, fetcher_destroy, fetcher_give_room, fetcher_on_closed,
@@ -39,6 +39,7 @@ _STATE_NAMES = {
     FETCH_NEEDS_OFFSET: "waits for an offset to start at",
     FETCH_FETCHING: "fetching",
     FETCH_BACKING_OFF: "backing off",
+    FETCH_VALIDATING: "waits for the new leader to say where an older log ends",
     FETCH_STOPPED: "stopped by an error; seek to go on",
 }
 
@@ -100,6 +101,7 @@ cdef class ConsumerCore(ClientCore):
         fetcher.settings.read_committed = settings["isolation.level"] == "read_committed"
         fetcher.settings.request.isolation_level = 1 if fetcher.settings.read_committed else 0
         fetcher.settings.partition_eof = settings["enable.partition.eof"]
+        fetcher.settings.resets = settings["auto.offset.reset"] != "error"
         fetcher.settings.request_timeout_ms = settings["socket.timeout.ms"]
         fetcher.settings.error_backoff_ns = max(settings["fetch.error.backoff.ms"], 1) * NS_PER_MS
         fetcher.settings.metadata_backoff_ns = max(settings["retry.backoff.ms"], 1) * NS_PER_MS
@@ -297,7 +299,7 @@ cdef class ConsumerCore(ClientCore):
     cdef int _go_on(self, FetchPosition* position) except -1:
         if position.position == OFFSET_UNKNOWN:
             return self.wish(position, START_WHERE_IT_WAS, OFFSET_UNKNOWN, -1)
-        return self.wish(position, START_AT_OFFSET, position.position, position.position_leader_epoch)
+        return self.wish(position, START_AT_POSITION, position.position, position.position_leader_epoch)
 
     def partition_position(self, str topic, int partition):
         """Return the next offset to return, or OFFSET_INVALID while nothing was returned."""
@@ -333,6 +335,16 @@ cdef class ConsumerCore(ClientCore):
     def count_offset_reset(self):
         """A partition begins where auto.offset.reset says."""
         self.state.counters.offset_resets += 1
+
+    def set_epoch_end(self, str topic, int partition, int32_t fetch_generation, int32_t current_leader_epoch,
+                      int64_t end_offset, int32_t leader_epoch, int32_t error_code=0):
+        """Answer validation_wanted: where the epoch ends; -1: not known. With an error code it is asked again later."""
+        cdef Submission* submission = epoch_end_submission_new(
+            self.fetcher, self.position_of(topic, partition), fetch_generation, current_leader_epoch,
+            end_offset, leader_epoch, error_code)
+        if submission == NULL:
+            raise MemoryError
+        self.submit_to_loop(submission)
 
     cdef int _answer_offset(self, str topic, int partition, int32_t fetch_generation, int64_t offset,
                             int32_t leader_epoch, int32_t error_code, bytes text) except -1:

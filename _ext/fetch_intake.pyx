@@ -22,6 +22,7 @@ from fastkafka._core.fetch_position cimport (
 from fastkafka._core.fetched_records cimport (
     EVENT_TEXT_BYTES, FetchedBatch, UndecodedBatch, fetched_decode, fetched_push, fetched_records_count, fetched_tell,
 )
+from fastkafka._core.fetch_validation cimport validation_diverged
 from fastkafka._core.fetcher cimport fetcher_charge, fetcher_tell, fetcher_tell_error, fetcher_want_leader
 from fastkafka._core.frame cimport frame_release, frame_retain
 from fastkafka._core.layout cimport CONTROL_BIT
@@ -42,7 +43,12 @@ cdef inline int64_t _now_ns(Fetcher* fetcher) noexcept nogil:
 cdef void intake_partition(Fetcher* fetcher, FetchTarget* target, FetchedPartition* fetched, Frame* frame) noexcept nogil:
     cdef FetchPosition* position = <FetchPosition*>target.position
     if (position.fetch_generation != target.fetch_generation or position.state != FETCH_FETCHING
-            or position.fetch_offset != target.fetch_offset):
+            or position.fetch_offset != target.fetch_offset
+            or position.partition.leader_epoch != target.current_leader_epoch):
+        return
+    if fetched.diverging_epoch >= 0:
+        fetcher.response_has_something = True
+        validation_diverged(fetcher, position, fetched.diverging_end_offset, fetched.diverging_epoch)
         return
     if fetched.error_code != 0:
         fetcher.response_has_something = True
@@ -120,6 +126,7 @@ cdef void _walk_batches(Fetcher* fetcher, FetchPosition* position, FetchedPartit
             _queue_undecoded(fetcher, position, &found)
             position.fetch_offset = header.last_offset + 1
             position.leader_epoch = header.partition_leader_epoch
+            position.validated_epoch = position.partition.leader_epoch    # it came out of that leader's log
         p += header.batch_bytes
     if position.fetch_offset == fetch_offset:
         # Nothing but batches from before the offset: asking at once would bring them again.

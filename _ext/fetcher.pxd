@@ -30,6 +30,7 @@ cdef struct FetchSettings:
     int64_t metadata_backoff_ns
     int64_t metadata_backoff_max_ns
     int64_t queued_bytes_max              # of all partitions together
+    bint resets                           # auto.offset.reset is not error
     bint read_committed
     bint partition_eof
 
