@@ -26,6 +26,7 @@ cdef class ConsumerCore(ClientCore):
     cdef list unreturned                  # Messages of a call that Ctrl-C ended; the next call returns them
     cdef list events                      # (callback, argument): served by the next consume() or poll()
     cdef bytes raw_client_id
+    cdef bytes raw_rack_id
     cdef bint is_woken
     cdef bint takes_whole                 # batches() was called last: what comes is not decoded
 

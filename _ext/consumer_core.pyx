@@ -93,6 +93,10 @@ cdef class ConsumerCore(ClientCore):
         self.raw_client_id = self.client_id.encode()[:32767]
         fetcher.settings.request.client_id = self.raw_client_id
         fetcher.settings.request.client_id_bytes = <short>len(self.raw_client_id)
+        self.raw_rack_id = settings["client.rack"].encode()[:32767]
+        fetcher.settings.request.rack_id = self.raw_rack_id
+        fetcher.settings.request.rack_id_bytes = <short>len(self.raw_rack_id)
+        fetcher.settings.preferred_replica_ns = settings["metadata.max.age.ms"] * NS_PER_MS
         fetcher.settings.request.max_wait_ms = settings["fetch.wait.max.ms"]
         fetcher.settings.request.min_bytes = settings["fetch.min.bytes"]
         fetcher.settings.request.max_bytes = max(settings["fetch.max.bytes"], 1)

@@ -45,6 +45,8 @@ cdef struct FetchPosition:                # made once per partition, lives as lo
     int32_t asked_epoch                   # of the leader when an offset, or the validation, was asked for
     int32_t damaged_in_a_row
     int32_t last_error_code               # told to the application once in a row
+    int32_t preferred_id                  # the replica that the leader has named (KIP-392), until
+    int64_t preferred_until_ns            # 0: none
     int64_t retry_at_ns
     int64_t metadata_at_ns                # when to ask again for its leader
     int32_t metadata_attempts             # in a row, without a leader
@@ -81,6 +83,11 @@ cdef inline bint position_is_doubtful(FetchPosition* position) noexcept nogil:
     """Say whether a leader came whose log may end before what was read of an earlier one."""
     cdef int32_t epoch = position.partition.leader_epoch
     return epoch > position.validated_epoch and 0 <= position.leader_epoch < epoch
+
+
+cdef inline void position_prefer_leader(FetchPosition* position) noexcept nogil:
+    """Forget the replica that the leader has named."""
+    position.preferred_until_ns = 0
 
 
 cdef inline void position_note_asking(FetchPosition* position) noexcept nogil:

@@ -11,7 +11,7 @@ from fastkafka._core.fetch_request cimport FetchTarget
 from fastkafka._core.fetch_response cimport FetchResponse
 from fastkafka._core.fetcher cimport BrokerFetcher, Fetcher
 
-cdef Broker* targets_leader(Fetcher* fetcher, FetchPosition* position) noexcept nogil
+cdef Broker* targets_source(Fetcher* fetcher, FetchPosition* position) noexcept nogil
 cdef void targets_collect(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil
 cdef int16_t targets_version(BrokerFetcher* broker_fetcher, Connection* connection) noexcept nogil
 cdef FetchTarget* target_of(BrokerFetcher* broker_fetcher, FetchResponse* response, int32_t partition,

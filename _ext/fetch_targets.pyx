@@ -10,17 +10,26 @@ from fastkafka._core.atomic cimport load64, store32
 from fastkafka._core.cluster_view cimport broker_find
 from fastkafka._core.connection cimport connection_version
 from fastkafka._core.fetch_position cimport (
-    FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_VALIDATING, position_has_room, position_is_doubtful,
+    FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_VALIDATING, position_has_room, position_is_doubtful, position_prefer_leader,
 )
 from fastkafka._core.fetch_request cimport API_FETCH, FETCH_VERSION_MAX, FETCH_VERSION_MIN, FETCH_VERSION_NAMES_MAX
 from fastkafka._core.topics cimport Partition
 
 
-cdef Broker* targets_leader(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
-    """Return who leads a partition; NULL while that is not known."""
-    cdef int32_t leader_id = position.partition.leader_id
-    cdef Broker* broker = NULL if leader_id < 0 else broker_find(fetcher.transport.view, leader_id)
+cdef inline Broker* _known(Fetcher* fetcher, int32_t node_id) noexcept nogil:
+    cdef Broker* broker = NULL if node_id < 0 else broker_find(fetcher.transport.view, node_id)
     return NULL if broker == NULL or broker.is_removed else broker
+
+
+cdef Broker* targets_source(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
+    """Return whom to ask for a partition: its leader, or the replica that this has named; NULL while not known."""
+    cdef Broker* broker
+    if position.preferred_until_ns != 0:
+        broker = _known(fetcher, position.preferred_id)
+        if broker != NULL and fetcher.transport.loop.now_ns < position.preferred_until_ns:
+            return broker
+        position_prefer_leader(position)
+    return _known(fetcher, position.partition.leader_id)
 
 
 cdef inline bint _may_be_fetched(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
@@ -82,7 +91,7 @@ cdef void targets_collect(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexc
     for _index in range(fetcher.position_count):
         if position == NULL:
             position = fetcher.positions
-        if targets_leader(fetcher, position) == broker_fetcher.broker:
+        if targets_source(fetcher, position) == broker_fetcher.broker:
             if _may_be_fetched(fetcher, position):
                 _add_target(broker_fetcher, position)
             elif _is_expected(position):

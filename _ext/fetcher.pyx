@@ -25,7 +25,7 @@ from fastkafka._core.event_loop cimport loop_wake
 from fastkafka._core.fetch_position cimport (
     FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_IDLE, FETCH_NEEDS_OFFSET, FETCH_STOPPED, FETCH_VALIDATING, START_AT_EARLIEST,
     START_AT_LATEST, START_AT_RESET, position_apply, position_back_off, position_find_again, position_found,
-    position_is_doubtful, position_note_asking,
+    position_is_doubtful, position_note_asking, position_prefer_leader,
 )
 from fastkafka._core.fetch_request cimport (
     API_FETCH, FETCH_VERSION_MAX, FETCH_VERSION_MIN, fetch_request_encode,
@@ -35,7 +35,7 @@ from fastkafka._core.fetch_response cimport (
     fetch_response_next,
 )
 from fastkafka._core.fetch_intake cimport intake_decode_some, intake_partition
-from fastkafka._core.fetch_targets cimport target_of, targets_collect, targets_leader, targets_version
+from fastkafka._core.fetch_targets cimport target_of, targets_collect, targets_source, targets_version
 from fastkafka._core.fetch_validation cimport validation_want
 from fastkafka._core.fetched_records cimport EVENT_TEXT_BYTES, decoder_free, fetched_event, fetched_push
 from fastkafka._core.frame cimport Frame, frame_release
@@ -337,6 +337,7 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
         log_push(fetcher.transport.log, LOG_WARNING, "broker %d: fetch failed with error code %d",
                  broker_fetcher.broker.node_id, <int>response.error_code)
         broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+    fetcher.answering_id = broker_fetcher.broker.node_id
     fetcher.response_has_batch = fetcher.response_has_something = False
     while fetch_response_next(&response, &partition, &fetcher.aborted) == FETCH_RESPONSE_PARTITION:
         target = target_of(broker_fetcher, &response, partition.partition, &hint)
@@ -389,7 +390,7 @@ cdef int64_t _look_at(Fetcher* fetcher, FetchPosition* position, int64_t now_ns)
         _want_offset(fetcher, position)
     if position.state != FETCH_FETCHING or position.is_paused:
         return INT64_MAX
-    broker = targets_leader(fetcher, position)
+    broker = targets_source(fetcher, position)
     if broker == NULL:
         fetcher_want_leader(fetcher, position, "its leader is not known")
         return position.metadata_at_ns
@@ -432,6 +433,7 @@ cdef void fetcher_on_leader_changed(void* owner, Partition* partition) noexcept 
     if position != NULL:
         position.metadata_at_ns = 0
         position.metadata_attempts = 0
+        position_prefer_leader(position)
         if position.state == FETCH_VALIDATING or position.state == FETCH_BACKING_OFF and not position.damaged_in_a_row:
             position.state = FETCH_FETCHING
         _changed(<Fetcher*>owner)
@@ -468,7 +470,15 @@ cdef void fetcher_on_up(void* owner, Connection* connection) noexcept nogil:
 
 
 cdef void fetcher_on_closed(void* owner, Connection* connection) noexcept nogil:
-    _changed(<Fetcher*>owner)
+    """What was to come from a near replica is asked of the leader again, after a pause: that may name it once more."""
+    cdef Fetcher* fetcher = <Fetcher*>owner
+    cdef FetchPosition* position = fetcher.positions
+    while position != NULL and connection.role == ROLE_FETCH:
+        if position.preferred_until_ns != 0 and position.preferred_id == connection.broker.node_id:
+            position_prefer_leader(position)
+            position_back_off(position, _now_ns(fetcher) + fetcher.settings.error_backoff_ns)
+        position = position.next
+    _changed(fetcher)
 
 
 cdef void fetcher_destroy(Fetcher* fetcher) noexcept nogil:

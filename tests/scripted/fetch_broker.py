@@ -41,6 +41,7 @@ class FetchReply:
     error_code: int = 0  # of the whole response
     omits: tuple[Place, ...] = ()  # partitions that the answer leaves out
     diverging: dict[Place, tuple[int, int]] = field(default_factory=dict)  # epoch, end offset
+    preferred: dict[Place, int] = field(default_factory=dict)  # a replica that is nearer
     mangles: Callable[[bytes], bytes] | None = None  # takes and returns the frame without length
 
 
@@ -94,6 +95,8 @@ class FetchBroker(ScriptedBroker):
         # Where epochs end, by the epoch that is asked for; (end offset, epoch) or an error code.
         self.epoch_ends: dict[Place, dict[int, tuple[int, int] | int]] = defaultdict(dict)
         self.epoch_end_waits: threading.Event | None = None  # answers come after it
+        self.replicas_of_racks: dict[str, int] = {}  # node ids of followers
+        self.replica_errors: dict[int, int] = {}  # what a follower answers, by its node id
         self.hints_leaders = False  # with NOT_LEADER_OR_FOLLOWER, as KIP-951 has it
         self._fetch_script: list[FetchReply] = []
         versions = {
@@ -112,6 +115,13 @@ class FetchBroker(ScriptedBroker):
             for batch in batches:
                 self.fetch_logs[(topic, partition)].put(batch)
             self._changed.notify_all()
+
+    def _preferred(self, reply: FetchReply, fetched: Fetched, place: Place) -> int:
+        """Return the replica that the leader names for the rack of the client; -1 for none."""
+        if self.leader_of(place)[0] != fetched.node_id:
+            return -1
+        near = self.replicas_of_racks.get(fetched.body.get("rack_id", ""), -1)
+        return reply.preferred.get(place, near)
 
     def truncate(self, topic: str, partition: int, end_offset: int) -> None:
         """Forget every batch that does not end before `end_offset`, as an unclean leader does."""
@@ -251,7 +261,10 @@ class FetchBroker(ScriptedBroker):
             return UNKNOWN_TOPIC_ID
         log = self.fetch_logs[place]
         if self.leader_of(place)[0] != node_id:
-            return NOT_LEADER_OR_FOLLOWER
+            if node_id not in self.replicas_of_racks.values():
+                return NOT_LEADER_OR_FOLLOWER
+            if self.replica_errors.get(node_id):
+                return self.replica_errors[node_id]
         if not log.start_offset <= offset <= log.high_watermark:
             return OFFSET_OUT_OF_RANGE
         return 0
@@ -301,6 +314,10 @@ class FetchBroker(ScriptedBroker):
         if not error_code:
             bytes_max = min(1048576, fetched.max_bytes)
             row["records"] = reply.records.get(place, log.read(offset, bytes_max))
+        if version >= 11:
+            row["preferred_read_replica"] = self._preferred(reply, fetched, place)
+            if row["preferred_read_replica"] >= 0:
+                row["records"] = b""
         if place in reply.diverging and version >= 12:
             epoch, end_offset = reply.diverging[place]
             row["diverging_epoch"] = {"epoch": epoch, "end_offset": end_offset}
