@@ -85,6 +85,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "fetch_position": (),
     "fetcher": (),
     "fetch_intake": (),
+    "fetch_targets": (),
+    "fetch_validation": (),
     "fetch_request": (),
     "fetch_response": (),
     "aborted_transactions": (),
@@ -93,6 +95,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "fetched_parts": (),
     "arrow_export": (),
     "fetched_columns": (),
+    "recent_batches": (),
     # faces
     "message": (),
     "client_core": (),

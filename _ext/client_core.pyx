@@ -356,6 +356,7 @@ cdef class ClientCore:
         ("connected", connection_id, node_id, role)   ("disconnected", connection_id, node_id, role, code, text)
         ("resolve", node_id)   ("metadata_wanted", reason)   ("topic_wanted", name)
         ("producer_id_wanted", reason)   ("offset_wanted", topic, partition, fetch_generation, what)
+        ("validation_wanted", topic, partition, fetch_generation, leader_epoch, node_id, current_leader_epoch)
         ("partition_wanted", transaction_number, topic, partition)   ("gate_moved", ticket)
         ("repeating_ended", repeat_id, "answered" or "failed" or "poll_interval", frame or None, code, text)
         ("throttled", node_id, throttle_time_ms)   ("event", number, code, text)   ("log", syslog_level, text)

@@ -16,6 +16,7 @@ cdef enum CompletionKind:
     COMPLETION_TOPIC_WANTED        # data: the topic's name
     COMPLETION_PRODUCER_ID_WANTED  # text: the reason
     COMPLETION_OFFSET_WANTED       # data: topic; partition, generation, error_code: what
+    COMPLETION_VALIDATION_WANTED   # data: topic; partition, generation, leader_epoch; node_id, current_leader_epoch: the leader
     COMPLETION_PARTITION_WANTED    # data: topic; partition; id: number of the transaction it is to be added to
     COMPLETION_GATE_MOVED          # id: ticket of the move
     COMPLETION_THROTTLED           # id: throttle_time_ms; node_id
@@ -31,6 +32,8 @@ cdef struct Completion:
     int32_t error_code
     int32_t partition
     int32_t generation
+    int32_t leader_epoch
+    int32_t current_leader_epoch
     char* data                     # owned; freed when drained
     size_t data_bytes
     char text[320]

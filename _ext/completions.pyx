@@ -127,6 +127,9 @@ cdef tuple _as_tuple(Completion* completion):
     if completion.kind == COMPLETION_OFFSET_WANTED:
         return ("offset_wanted", completion.data[:completion.data_bytes].decode(), completion.partition,
                 completion.generation, text)
+    if completion.kind == COMPLETION_VALIDATION_WANTED:
+        return ("validation_wanted", completion.data[:completion.data_bytes].decode(), completion.partition,
+                completion.generation, completion.leader_epoch, completion.node_id, completion.current_leader_epoch)
     if completion.kind == COMPLETION_PARTITION_WANTED:
         return ("partition_wanted", completion.id, completion.data[:completion.data_bytes].decode(), completion.partition)
     if completion.kind == COMPLETION_GATE_MOVED:

@@ -10,24 +10,23 @@ from fastkafka._core.fetched_records cimport FetchedBatch
 from fastkafka._core.fetcher cimport Fetcher
 from fastkafka._core.lease cimport Lease
 from fastkafka._core.message cimport Message
+from fastkafka._core.recent_batches cimport RecentBatches
 
 cdef enum:
-    RECENT_BATCHES = 4
     MESSAGES_MAX = 1000000                # of one call, as confluent_kafka
 
 cdef class ConsumerCore(ClientCore):
     cdef Fetcher* fetcher
     cdef Lease lease                      # of a group's member
     cdef FetchPosition* positions_made
-    cdef FetchedBatch* recent[RECENT_BATCHES]   # returned whole, in large frames, with Messages alive
-    cdef int64_t recent_call[RECENT_BATCHES]    # in which call it was returned
-    cdef int recent_next
+    cdef RecentBatches recent
     cdef int64_t calls                    # of consume() and poll()
     cdef FetchedBatch* taken              # from the queue, in order; the first is being returned
     cdef dict positions                   # (topic, partition) -> FetchPosition* as int
     cdef list unreturned                  # Messages of a call that Ctrl-C ended; the next call returns them
     cdef list events                      # (callback, argument): served by the next consume() or poll()
     cdef bytes raw_client_id
+    cdef bytes raw_rack_id
     cdef bint is_woken
     cdef bint has_group
     cdef bint has_step                    # an event is a rebalance: what a call has taken is returned before
@@ -42,8 +41,6 @@ cdef class ConsumerCore(ClientCore):
     cdef int take_as(self, bint whole) except -1
     cdef FetchedBatch* next_batch(self) noexcept
     cdef void finish_batch(self) noexcept
-    cdef void remember(self, FetchedBatch* batch) noexcept
-    cdef void forget_recent(self, int64_t calls_kept) noexcept
     cdef int fill(self, list messages, Py_ssize_t limit) except -1
     cdef Message next_message(self)
     cdef Message take_event(self)

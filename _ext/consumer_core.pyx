@@ -14,11 +14,12 @@ from fastkafka._core.clock cimport NS_PER_MS
 from fastkafka._core.connection cimport transport_close_all
 from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
 from fastkafka._core.fetch_position cimport (
-    FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_STOPPED, OFFSET_UNKNOWN, PositionWish, START_AT_EARLIEST,
-    START_AT_COMMITTED, START_AT_LATEST, START_AT_OFFSET, START_AT_RESET, START_WHERE_IT_WAS, position_new, position_note_call,
+    FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_STOPPED, FETCH_VALIDATING, OFFSET_UNKNOWN, PositionWish,
+    START_AT_COMMITTED, START_AT_EARLIEST, START_AT_LATEST, START_AT_OFFSET, START_AT_POSITION, START_AT_RESET,
+    START_WHERE_IT_WAS, position_new, position_note_call,
 )
-from fastkafka._core.fetch_wishes cimport offset_submission_new, wish_submission_new
-from fastkafka._core.fetched_records cimport fetched_let_go, fetched_move_out, fetched_pins_much, fetched_take_all
+from fastkafka._core.fetch_wishes cimport epoch_end_submission_new, offset_submission_new, wish_submission_new
+from fastkafka._core.fetched_records cimport fetched_let_go, fetched_pins_much, fetched_take_all
 from fastkafka._core.fetcher cimport (
     BOUND_BYTES_FIRST, fetcher_destroy, fetcher_give_room, fetcher_on_closed,
     fetcher_on_leader_changed, fetcher_on_topic_failed, fetcher_on_topic_replaced, fetcher_on_up,
@@ -27,6 +28,7 @@ from fastkafka._core.fetcher cimport (
 from fastkafka._core.lease cimport lease_begin_waiting, lease_end_waiting, lease_has_run_out, lease_note_poll
 from fastkafka._core.lock cimport signal_raise, signal_read
 from fastkafka._core.message cimport Message, message_of_entry, message_of_error, messages_of_entries
+from fastkafka._core.recent_batches cimport recent_forget, recent_remember
 from fastkafka._core.submissions cimport Submission
 from fastkafka._core.topics cimport Partition, topic_partition
 from fastkafka._core.waiter cimport deadline_after, wait_for
@@ -40,6 +42,7 @@ _STATE_NAMES = {
     FETCH_NEEDS_OFFSET: "waits for an offset to start at",
     FETCH_FETCHING: "fetching",
     FETCH_BACKING_OFF: "backing off",
+    FETCH_VALIDATING: "waits for the new leader to say where an older log ends",
     FETCH_STOPPED: "stopped by an error; seek to go on",
 }
 
@@ -94,6 +97,10 @@ cdef class ConsumerCore(ClientCore):
         self.raw_client_id = self.client_id.encode()[:32767]
         fetcher.settings.request.client_id = self.raw_client_id
         fetcher.settings.request.client_id_bytes = <short>len(self.raw_client_id)
+        self.raw_rack_id = settings["client.rack"].encode()[:32767]
+        fetcher.settings.request.rack_id = self.raw_rack_id
+        fetcher.settings.request.rack_id_bytes = <short>len(self.raw_rack_id)
+        fetcher.settings.preferred_replica_ns = settings["metadata.max.age.ms"] * NS_PER_MS
         fetcher.settings.request.max_wait_ms = settings["fetch.wait.max.ms"]
         fetcher.settings.request.min_bytes = settings["fetch.min.bytes"]
         fetcher.settings.request.max_bytes = max(settings["fetch.max.bytes"], 1)
@@ -102,6 +109,7 @@ cdef class ConsumerCore(ClientCore):
         fetcher.settings.read_committed = settings["isolation.level"] == "read_committed"
         fetcher.settings.request.isolation_level = 1 if fetcher.settings.read_committed else 0
         fetcher.settings.partition_eof = settings["enable.partition.eof"]
+        fetcher.settings.resets = settings["auto.offset.reset"] != "error"
         fetcher.settings.request_timeout_ms = settings["socket.timeout.ms"]
         fetcher.settings.error_backoff_ns = max(settings["fetch.error.backoff.ms"], 1) * NS_PER_MS
         fetcher.settings.metadata_backoff_ns = max(settings["retry.backoff.ms"], 1) * NS_PER_MS
@@ -124,7 +132,7 @@ cdef class ConsumerCore(ClientCore):
         cdef FetchedBatch* batch = self.taken
         cdef FetchedBatch* following
         cdef int _turn
-        self.forget_recent(0)
+        recent_forget(&self.recent, self.calls)
         for _turn in range(2):
             while batch != NULL:
                 following = batch.next
@@ -299,7 +307,7 @@ cdef class ConsumerCore(ClientCore):
     cdef int _go_on(self, FetchPosition* position) except -1:
         if position.position == OFFSET_UNKNOWN:
             return self.wish(position, START_WHERE_IT_WAS, OFFSET_UNKNOWN, -1)
-        return self.wish(position, START_AT_OFFSET, position.position, position.position_leader_epoch)
+        return self.wish(position, START_AT_POSITION, position.position, position.position_leader_epoch)
 
     def partition_position(self, str topic, int partition):
         """Return the next offset to return, or OFFSET_INVALID while nothing was returned."""
@@ -335,6 +343,16 @@ cdef class ConsumerCore(ClientCore):
     def count_offset_reset(self):
         """A partition begins where auto.offset.reset says."""
         self.state.counters.offset_resets += 1
+
+    def set_epoch_end(self, str topic, int partition, int32_t fetch_generation, int32_t current_leader_epoch,
+                      int64_t end_offset, int32_t leader_epoch, int32_t error_code=0):
+        """Answer validation_wanted: where the epoch ends; -1: not known. With an error code it is asked again later."""
+        cdef Submission* submission = epoch_end_submission_new(
+            self.fetcher, self.position_of(topic, partition), fetch_generation, current_leader_epoch,
+            end_offset, leader_epoch, error_code)
+        if submission == NULL:
+            raise MemoryError
+        self.submit_to_loop(submission)
 
     cdef int _answer_offset(self, str topic, int partition, int32_t fetch_generation, int64_t offset,
                             int32_t leader_epoch, int32_t error_code, bytes text) except -1:
@@ -382,38 +400,9 @@ cdef class ConsumerCore(ClientCore):
         self.taken = batch.next
         fetcher_give_room(self.fetcher, batch)
         if fetched_pins_much(batch):
-            self.remember(batch)
+            recent_remember(&self.recent, batch, self.calls)
         else:
             fetched_let_go(batch)
-
-    cdef void remember(self, FetchedBatch* batch) noexcept:
-        """Look at the batch again when others have followed: most Messages are gone by then.
-
-        One that lives on must not keep the whole frame: its batch is moved out.
-        """
-        cdef FetchedBatch* oldest = self.recent[self.recent_next]
-        self.recent[self.recent_next] = batch
-        self.recent_call[self.recent_next] = self.calls
-        self.recent_next = (self.recent_next + 1) % RECENT_BATCHES
-        if oldest != NULL:
-            if fetched_pins_much(oldest):
-                fetched_move_out(oldest)
-            fetched_let_go(oldest)
-
-    cdef void forget_recent(self, int64_t calls_kept) noexcept:
-        """Look at those that were returned before the last `calls_kept` calls: there is time now.
-
-        A program that says `messages = consumer.consume()` lets go of one call's Messages after the next.
-        """
-        cdef FetchedBatch* oldest
-        cdef int _turn
-        for _turn in range(RECENT_BATCHES):
-            oldest = self.recent[self.recent_next]
-            if oldest == NULL or oldest.messages_alive == 0 \
-                    or self.recent_call[self.recent_next] <= self.calls - calls_kept:
-                self.remember(NULL)
-            else:
-                self.recent_next = (self.recent_next + 1) % RECENT_BATCHES
 
     cdef int fill(self, list messages, Py_ssize_t limit) except -1:
         """Append what is there, up to `limit` messages in all."""
@@ -486,7 +475,7 @@ cdef class ConsumerCore(ClientCore):
 
     cdef bint wait_for_more(self, int32_t seen, Py_ssize_t wanted_records, int64_t deadline_ns) except -1:
         """Sleep until the queue has something new; False when time is over."""
-        self.forget_recent(2)
+        recent_forget(&self.recent, self.calls - 2)
         store32(&self.fetcher.queue.wanted_records, <int32_t>wanted_records)
         lease_begin_waiting(&self.lease)
         try:

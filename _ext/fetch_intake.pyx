@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memset
 from fastkafka._core.aborted_transactions cimport aborted_leaves_out
 from fastkafka._core.atomic cimport add64, store32, store64_relaxed
 from fastkafka._core.clock cimport monotonic_ns
-from fastkafka._core.cluster_view cimport broker_find, view_set_leader
+from fastkafka._core.cluster_view cimport Broker, broker_find, view_set_leader
 from fastkafka._core.error_codes cimport (
     ERROR_BAD_MSG, ERROR_FENCED_LEADER_EPOCH, ERROR_INCONSISTENT_TOPIC_ID, ERROR_KAFKA_STORAGE_ERROR,
     ERROR_LEADER_NOT_AVAILABLE, ERROR_NOT_LEADER_FOR_PARTITION, ERROR_OFFSET_NOT_AVAILABLE, ERROR_OFFSET_OUT_OF_RANGE,
@@ -18,14 +18,16 @@ from fastkafka._core.error_codes cimport (
 )
 from fastkafka._core.fetch_position cimport (
     FETCH_FETCHING, START_AT_RESET, FetchPosition, position_back_off, position_fetch_again, position_find_again,
+    position_prefer_leader,
 )
 from fastkafka._core.fetched_records cimport (
     EVENT_TEXT_BYTES, FetchedBatch, UndecodedBatch, fetched_decode, fetched_push, fetched_records_count, fetched_tell,
 )
+from fastkafka._core.fetch_validation cimport validation_diverged
 from fastkafka._core.fetcher cimport fetcher_charge, fetcher_tell, fetcher_tell_error, fetcher_want_leader
 from fastkafka._core.frame cimport frame_release, frame_retain
 from fastkafka._core.layout cimport CONTROL_BIT
-from fastkafka._core.log_ring cimport LOG_WARNING, log_push
+from fastkafka._core.log_ring cimport LOG_DEBUG, LOG_WARNING, log_push
 from fastkafka._core.record_batch_reader cimport (
     BATCH_CRC_MISMATCH, BATCH_DAMAGED, BATCH_OK, BATCH_PARTIAL, BatchHeader, batch_header_read, batch_status_text,
 )
@@ -42,10 +44,18 @@ cdef inline int64_t _now_ns(Fetcher* fetcher) noexcept nogil:
 cdef void intake_partition(Fetcher* fetcher, FetchTarget* target, FetchedPartition* fetched, Frame* frame) noexcept nogil:
     cdef FetchPosition* position = <FetchPosition*>target.position
     if (position.fetch_generation != target.fetch_generation or position.state != FETCH_FETCHING
-            or position.fetch_offset != target.fetch_offset):
+            or position.fetch_offset != target.fetch_offset
+            or position.partition.leader_epoch != target.current_leader_epoch):
+        return
+    if fetched.diverging_epoch >= 0:
+        fetcher.response_has_something = True
+        validation_diverged(fetcher, position, fetched.diverging_end_offset, fetched.diverging_epoch)
         return
     if fetched.error_code != 0:
         fetcher.response_has_something = True
+        if fetcher.answering_id != position.partition.leader_id:
+            _replica_failed(fetcher, position, fetched)
+            return
         _partition_failed(fetcher, position, fetched)
         return
     store64_relaxed(&position.high_watermark, fetched.high_watermark)
@@ -53,11 +63,42 @@ cdef void intake_partition(Fetcher* fetcher, FetchTarget* target, FetchedPartiti
     store64_relaxed(&position.log_start_offset, fetched.log_start_offset)
     position.last_error_code = 0
     position.metadata_attempts = 0
+    if fetched.preferred_read_replica >= 0:
+        _prefer(fetcher, position, fetched.preferred_read_replica)
     if fetched.records_bytes > 0:
         fetcher.response_has_something = True
         _walk_batches(fetcher, position, fetched, frame)
     if fetcher.settings.partition_eof:
         _look_for_end(fetcher, position, fetched)
+
+
+cdef void _prefer(Fetcher* fetcher, FetchPosition* position, int32_t node_id) noexcept nogil:
+    """The leader names a replica that is nearer: ask that from now on, for as long as metadata may be old."""
+    cdef Broker* broker = broker_find(fetcher.transport.view, node_id)
+    if node_id == fetcher.answering_id or fetcher.answering_id != position.partition.leader_id:
+        return
+    fetcher.response_has_something = True
+    if broker == NULL or broker.is_removed:
+        fetcher_want_leader(fetcher, position, "its leader names a replica that is not known")
+        position_back_off(position, _now_ns(fetcher) + fetcher.settings.error_backoff_ns)
+        return
+    log_push(fetcher.transport.log, LOG_DEBUG, "%s [%d]: fetching from replica %d",
+             position.partition.topic.name, position.partition.index, node_id)
+    position.preferred_id = node_id
+    position.preferred_until_ns = _now_ns(fetcher) + fetcher.settings.preferred_replica_ns
+
+
+cdef void _replica_failed(Fetcher* fetcher, FetchPosition* position, FetchedPartition* fetched) noexcept nogil:
+    """Whatever a replica that does not lead has to say against a partition, its leader is asked next.
+
+    A replica may lag behind the offset, or its log may begin later: only the leader knows that an offset is out of range.
+    """
+    log_push(fetcher.transport.log, LOG_DEBUG, "%s [%d]: replica %d answered with error code %d: back to the leader",
+             position.partition.topic.name, position.partition.index, fetcher.answering_id, <int>fetched.error_code)
+    position_prefer_leader(position)
+    if fetched.error_code != ERROR_OFFSET_OUT_OF_RANGE:
+        fetcher_want_leader(fetcher, position, "the replica does not have it")
+        position_back_off(position, _now_ns(fetcher) + fetcher.settings.metadata_backoff_ns)
 
 
 cdef void _queue_undecoded(Fetcher* fetcher, FetchPosition* position, UndecodedBatch* like) noexcept nogil:
@@ -120,6 +161,7 @@ cdef void _walk_batches(Fetcher* fetcher, FetchPosition* position, FetchedPartit
             _queue_undecoded(fetcher, position, &found)
             position.fetch_offset = header.last_offset + 1
             position.leader_epoch = header.partition_leader_epoch
+            position.validated_epoch = position.partition.leader_epoch    # it came out of that leader's log
         p += header.batch_bytes
     if position.fetch_offset == fetch_offset:
         # Nothing but batches from before the offset: asking at once would bring them again.

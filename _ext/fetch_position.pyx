@@ -16,6 +16,7 @@ cdef FetchPosition* position_new(Partition* partition) noexcept nogil:
         position.fetch_offset = position.start_offset = position.position = OFFSET_UNKNOWN
         position.stored_offset = position.end_told_at = OFFSET_UNKNOWN
         position.leader_epoch = position.position_leader_epoch = position.stored_leader_epoch = -1
+        position.validated_epoch = position.asked_epoch = -1
         position.high_watermark = position.last_stable_offset = position.log_start_offset = OFFSET_UNKNOWN
     return position
 
@@ -38,10 +39,14 @@ cdef void position_apply(FetchPosition* position, PositionWish* wish) noexcept n
     store32(&position.waits_for_room, 0)
     if not wish.is_assigned:
         position.state = FETCH_IDLE
+        position_prefer_leader(position)
         position.fetch_offset = position.start_offset = OFFSET_UNKNOWN
         return
-    if wish.start_at == START_AT_OFFSET:
+    if wish.start_at == START_AT_POSITION:
         _start(position, wish.offset, wish.leader_epoch)
+    elif wish.start_at == START_AT_OFFSET:
+        _start(position, wish.offset, wish.leader_epoch)
+        position.validated_epoch = -1
     elif wish.start_at == START_WHERE_IT_WAS and position.start_offset != OFFSET_UNKNOWN:
         _start(position, position.start_offset, position.leader_epoch)
     elif wish.start_at == START_WHERE_IT_WAS:
@@ -57,7 +62,7 @@ cdef void position_find_again(FetchPosition* position, StartAt start_at) noexcep
     position.start_at = start_at
     position.is_asked = False
     position.fetch_offset = position.start_offset = OFFSET_UNKNOWN
-    position.leader_epoch = -1
+    position.leader_epoch = position.validated_epoch = -1
     position.retry_at_ns = 0
 
 
@@ -67,7 +72,29 @@ cdef bint position_found(FetchPosition* position, int32_t fetch_generation, int6
     if position.state != FETCH_NEEDS_OFFSET or position.fetch_generation != fetch_generation or offset < 0:
         return False
     _start(position, offset, leader_epoch)
+    if position.start_at in (START_AT_EARLIEST, START_AT_LATEST, START_AT_RESET):
+        # The leader itself has said so: it need not be asked whether it has that offset.
+        position.validated_epoch = min(position.asked_epoch, position.partition.leader_epoch)
     return True
+
+
+cdef bint position_waits_for(FetchPosition* position, int32_t fetch_generation, int32_t current_leader_epoch) noexcept nogil:
+    """Say whether an answer of the leader of that epoch is the one that is waited for."""
+    return (position.state == FETCH_VALIDATING and position.fetch_generation == fetch_generation
+            and position.asked_epoch == current_leader_epoch)
+
+
+cdef void position_validated(FetchPosition* position) noexcept nogil:
+    """The leader that was asked has the log up to the position, or cannot say. I/O thread."""
+    position.validated_epoch = position.asked_epoch
+    position.state = FETCH_FETCHING
+
+
+cdef void position_truncated(FetchPosition* position, int64_t offset, int32_t leader_epoch) noexcept nogil:
+    """Go back to where the leader's log parts from what was read; what is under way is over. I/O thread."""
+    position.fetch_generation += 1
+    position.validated_epoch = position.asked_epoch
+    _start(position, offset, leader_epoch)
 
 
 cdef void position_back_off(FetchPosition* position, int64_t retry_at_ns) noexcept nogil:

@@ -28,6 +28,8 @@ cdef struct FetchTarget:                  # one partition of a request
 cdef struct FetchRequestSettings:
     const char* client_id
     int16_t client_id_bytes
+    const char* rack_id                   # where this client is, for a leader that knows a nearer replica (KIP-392)
+    int16_t rack_id_bytes
     int32_t max_wait_ms
     int32_t min_bytes
     int32_t max_bytes

@@ -109,7 +109,7 @@ cdef bint fetch_request_encode(Bytes* out, int16_t version, FetchRequestSettings
     Targets of one topic that follow each other become one topic of the request.
     """
     cdef bint flexible = version >= FETCH_VERSION_FLEXIBLE
-    cdef size_t bytes = HEAD_BYTES_MAX + <size_t>settings.client_id_bytes
+    cdef size_t bytes = HEAD_BYTES_MAX + <size_t>settings.client_id_bytes + <size_t>settings.rack_id_bytes
     cdef int32_t index, following, topic_count = 0
     cdef char* p
     for index in range(count):
@@ -133,13 +133,14 @@ cdef bint fetch_request_encode(Bytes* out, int16_t version, FetchRequestSettings
             p += 1
     if version >= 7:
         p = _put_count(p, 0, flexible)                    # forgotten_topics_data
-    if version >= 11:                                     # rack_id: the leader is who we ask
+    if version >= 11:
         if flexible:
-            p[0] = 1
-            p += 1
+            p = put_unsigned(p, <unsigned int>settings.rack_id_bytes + 1)
         else:
-            put_int16(p, 0)
+            put_int16(p, settings.rack_id_bytes)
             p += 2
+        memcpy(p, settings.rack_id, <size_t>settings.rack_id_bytes)
+        p += settings.rack_id_bytes
     if flexible:
         p[0] = 0
         p += 1
@@ -150,7 +151,7 @@ cdef bint fetch_request_encode(Bytes* out, int16_t version, FetchRequestSettings
 
 def encode_fetch_request(int version, bytes client_id, list partitions, *, int max_wait_ms=500, int min_bytes=1,
                          int max_bytes=52428800, int partition_max_bytes=1048576, int isolation_level=1,
-                         int session_id=0, int session_epoch=-1):
+                         int session_id=0, int session_epoch=-1, bytes rack_id=b""):
     """Return a Fetch request with correlation id 0, without its length; for tests.
 
     Args: partitions: [(topic (bytes), topic_id (16 bytes), partition, current_leader_epoch, fetch_offset,
@@ -166,6 +167,8 @@ def encode_fetch_request(int version, bytes client_id, list partitions, *, int m
     memset(&out, 0, sizeof(out))
     settings.client_id = PyBytes_AS_STRING(client_id)
     settings.client_id_bytes = <int16_t>PyBytes_GET_SIZE(client_id)
+    settings.rack_id = PyBytes_AS_STRING(rack_id)
+    settings.rack_id_bytes = <int16_t>PyBytes_GET_SIZE(rack_id)
     settings.max_wait_ms = max_wait_ms
     settings.min_bytes = min_bytes
     settings.max_bytes = max_bytes

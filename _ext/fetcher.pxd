@@ -30,6 +30,8 @@ cdef struct FetchSettings:
     int64_t metadata_backoff_ns
     int64_t metadata_backoff_max_ns
     int64_t queued_bytes_max              # of all partitions together
+    int64_t preferred_replica_ns          # how long a leader's word on a nearer replica holds
+    bint resets                           # auto.offset.reset is not error
     bint read_committed
     bint partition_eof
 
@@ -62,6 +64,7 @@ cdef struct Fetcher:
     int32_t position_count
     BrokerFetcher* brokers
     AbortedTransactions aborted
+    int32_t answering_id                  # the broker whose response is being read
     bint response_has_batch               # the response that is being read had a whole batch so far
     bint response_has_something           # a batch, or an error
     UndecodedBatch* undecoded_head        # fetched, not decoded yet, in order

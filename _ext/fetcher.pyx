@@ -3,37 +3,40 @@
 # out: fetched batches and events in the queue; wishes to the control thread
 # thread and GIL: I/O thread, no GIL; fetcher_give_room and what is marked from an application thread
 # next: fetch_request -> connection; fetch_response -> fetched_records -> consumer_core
-# A response counts for a partition only if it answers the fetch_offset and fetch_generation of now:
-# that drops what a seek overtook, and the second of two answers when a leader moved in between.
-from libc.stdint cimport INT64_MAX, uint8_t
+# A response counts for a partition only if it answers the fetch_offset, the fetch_generation and the leader
+# epoch of now: that drops what a seek overtook, and what an old leader says when a new one is known.
+from libc.stdint cimport INT64_MAX
 from libc.stdio cimport snprintf
-from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 from fastkafka._core.atomic cimport add64, exchange32, full_fence, load32, load64, store32, store64
 from fastkafka._core.aborted_transactions cimport aborted_free
 from fastkafka._core.buffer cimport bytes_free
 from fastkafka._core.clock cimport NS_PER_MS
-from fastkafka._core.cluster_view cimport ROLE_FETCH, broker_find
+from fastkafka._core.cluster_view cimport ROLE_FETCH
 from fastkafka._core.completions cimport (
     COMPLETION_METADATA_WANTED, COMPLETION_OFFSET_WANTED, Completion, completion_new, completion_push, completion_text,
 )
 from fastkafka._core.connection cimport (
-    CONNECTION_UP, connection_for, connection_mute, connection_send, connection_version, connection_want,
+    CONNECTION_UP, connection_for, connection_mute, connection_send, connection_want,
 )
 from fastkafka._core.error_codes cimport ERROR_AUTO_OFFSET_RESET, ERROR_UNSUPPORTED_FEATURE
 from fastkafka._core.event_loop cimport loop_wake
 from fastkafka._core.fetch_position cimport (
-    FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_IDLE, FETCH_NEEDS_OFFSET, FETCH_STOPPED, START_AT_COMMITTED,
-    START_AT_EARLIEST, START_AT_LATEST, START_AT_RESET, position_apply, position_back_off, position_find_again, position_found, position_has_room,
+    FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_IDLE, FETCH_NEEDS_OFFSET, FETCH_STOPPED, FETCH_VALIDATING, START_AT_COMMITTED,
+    START_AT_EARLIEST, START_AT_LATEST, START_AT_RESET, position_apply, position_back_off, position_find_again, position_found,
+    position_is_doubtful, position_note_asking, position_prefer_leader,
 )
 from fastkafka._core.fetch_request cimport (
-    API_FETCH, FETCH_VERSION_MAX, FETCH_VERSION_MIN, FETCH_VERSION_NAMES_MAX, fetch_request_encode,
+    API_FETCH, FETCH_VERSION_MAX, FETCH_VERSION_MIN, fetch_request_encode,
 )
 from fastkafka._core.fetch_response cimport (
     FETCH_RESPONSE_END, FETCH_RESPONSE_PARTITION, FetchResponse, FetchedPartition, fetch_response_begin,
     fetch_response_next,
 )
 from fastkafka._core.fetch_intake cimport intake_decode_some, intake_partition
+from fastkafka._core.fetch_targets cimport target_of, targets_collect, targets_source, targets_version
+from fastkafka._core.fetch_validation cimport validation_want
 from fastkafka._core.fetched_records cimport EVENT_TEXT_BYTES, decoder_free, fetched_event, fetched_push
 from fastkafka._core.frame cimport Frame, frame_release
 from fastkafka._core.log_ring cimport LOG_DEBUG, LOG_WARNING, log_push
@@ -164,6 +167,7 @@ cdef void _want_offset(Fetcher* fetcher, FetchPosition* position) noexcept nogil
     else:
         completion_text(completion, "reset")
     position.is_asked = True
+    position_note_asking(position)
     completion_push(fetcher.transport.completions, completion)
 
 
@@ -213,21 +217,6 @@ cdef BrokerFetcher* _broker_fetcher(Fetcher* fetcher, Broker* broker) noexcept n
     return found
 
 
-cdef Broker* _leader(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
-    cdef int32_t leader_id = position.partition.leader_id
-    cdef Broker* broker = NULL if leader_id < 0 else broker_find(fetcher.transport.view, leader_id)
-    return NULL if broker == NULL or broker.is_removed else broker
-
-
-cdef inline bint _may_be_fetched(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
-    if position.state != FETCH_FETCHING or position.is_paused:
-        return False
-    if position_has_room(position, load64(&fetcher.share_bytes)):
-        return True
-    store32(&fetcher.was_bounded, 1)
-    return False
-
-
 cdef bint _has_room(Fetcher* fetcher) noexcept nogil:
     """Say whether all partitions together leave room. A batch larger than the bound is taken when nothing waits."""
     cdef int64_t bound_bytes = load64(&fetcher.bound_bytes)
@@ -237,77 +226,6 @@ cdef bint _has_room(Fetcher* fetcher) noexcept nogil:
     store32(&fetcher.waits_for_room, 1)
     full_fence()
     return load64(&fetcher.queued_bytes) <= bound_bytes // 2
-
-
-cdef bint _reserve_targets(BrokerFetcher* broker_fetcher, int32_t count) noexcept nogil:
-    cdef FetchTarget* grown
-    if count <= broker_fetcher.target_capacity:
-        return True
-    grown = <FetchTarget*>realloc(broker_fetcher.targets, <size_t>count * sizeof(FetchTarget))
-    if grown == NULL:
-        return False
-    broker_fetcher.targets = grown
-    broker_fetcher.target_capacity = count
-    return True
-
-
-cdef void _add_target(BrokerFetcher* broker_fetcher, FetchPosition* position) noexcept nogil:
-    cdef FetchTarget* target = &broker_fetcher.targets[broker_fetcher.target_count]
-    cdef Partition* partition = position.partition
-    target.topic = partition.topic.name
-    target.topic_bytes = partition.topic.name_bytes
-    memcpy(target.topic_id, partition.topic.topic_id, 16)
-    target.partition = partition.index
-    target.current_leader_epoch = partition.leader_epoch
-    target.fetch_offset = position.fetch_offset
-    # Brokers answer a last_fetched_epoch with diverging epochs for followers; consumers do not ask so.
-    target.last_fetched_epoch = -1
-    target.log_start_offset = -1
-    target.fetch_generation = position.fetch_generation
-    target.position = position
-    broker_fetcher.target_count += 1
-
-
-cdef inline bint _is_expected(FetchPosition* position) noexcept nogil:
-    """Say whether a partition that is not asked for now is soon: with room, or with the offset that is on its way."""
-    return not position.is_paused and (
-        position.state == FETCH_FETCHING or position.state == FETCH_NEEDS_OFFSET and position.is_asked)
-
-
-cdef void _collect_targets(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
-    """List what to ask this broker for, beginning with another partition every time."""
-    cdef FetchPosition* position = fetcher.positions
-    cdef int32_t _index, skipped = 0
-    broker_fetcher.target_count = 0
-    broker_fetcher.leaves_out = False
-    if not _reserve_targets(broker_fetcher, fetcher.position_count):
-        return
-    broker_fetcher.first_target = (broker_fetcher.first_target + 1) % max(1, fetcher.position_count)
-    while position != NULL and skipped < broker_fetcher.first_target:
-        position = position.next
-        skipped += 1
-    for _index in range(fetcher.position_count):
-        if position == NULL:
-            position = fetcher.positions
-        if _leader(fetcher, position) == broker_fetcher.broker:
-            if _may_be_fetched(fetcher, position):
-                _add_target(broker_fetcher, position)
-            elif _is_expected(position):
-                broker_fetcher.leaves_out = True
-        position = position.next
-
-
-cdef int16_t _version(BrokerFetcher* broker_fetcher, Connection* connection) noexcept nogil:
-    """Choose the version: with topic ids only when the id of every topic is known."""
-    cdef uint8_t[16] no_id
-    cdef int16_t highest = FETCH_VERSION_MAX
-    cdef int32_t index
-    memset(no_id, 0, 16)
-    for index in range(broker_fetcher.target_count):
-        if memcmp(broker_fetcher.targets[index].topic_id, no_id, 16) == 0:
-            highest = FETCH_VERSION_NAMES_MAX
-            break
-    return connection_version(connection, API_FETCH, FETCH_VERSION_MIN, highest)
 
 
 cdef void _refuse_broker(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
@@ -331,7 +249,7 @@ cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     cdef int16_t version
     if broker_fetcher.in_flight or broker_fetcher.retry_at_ns > _now_ns(fetcher) or not _has_room(fetcher):
         return
-    _collect_targets(fetcher, broker_fetcher)
+    targets_collect(fetcher, broker_fetcher)
     if broker_fetcher.target_count == 0:
         return
     if broker_fetcher.leaves_out and broker_fetcher.partial_at_ns > _now_ns(fetcher):
@@ -343,7 +261,7 @@ cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     if connection.state != CONNECTION_UP:
         connection_want(connection)       # on_up comes back here
         return
-    version = _version(broker_fetcher, connection)
+    version = targets_version(broker_fetcher, connection)
     if version < 0:
         _refuse_broker(fetcher, broker_fetcher)
         return
@@ -421,9 +339,10 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
         log_push(fetcher.transport.log, LOG_WARNING, "broker %d: fetch failed with error code %d",
                  broker_fetcher.broker.node_id, <int>response.error_code)
         broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+    fetcher.answering_id = broker_fetcher.broker.node_id
     fetcher.response_has_batch = fetcher.response_has_something = False
     while fetch_response_next(&response, &partition, &fetcher.aborted) == FETCH_RESPONSE_PARTITION:
-        target = _target_of(broker_fetcher, &response, partition.partition, &hint)
+        target = target_of(broker_fetcher, &response, partition.partition, &hint)
         if target != NULL:
             intake_partition(fetcher, target, &partition, frame)
             target.position = NULL
@@ -458,26 +377,6 @@ cdef void _back_off_unanswered(Fetcher* fetcher, BrokerFetcher* broker_fetcher) 
             position_back_off(position, _now_ns(fetcher) + fetcher.settings.error_backoff_ns)
 
 
-cdef FetchTarget* _target_of(BrokerFetcher* broker_fetcher, FetchResponse* response, int32_t partition,
-                             int32_t* hint) noexcept nogil:
-    """Find what was asked; brokers answer in the order of the request, so mostly it is the next one."""
-    cdef FetchTarget* target
-    cdef int32_t tried
-    for tried in range(broker_fetcher.target_count):
-        target = &broker_fetcher.targets[(hint[0] + tried) % broker_fetcher.target_count]
-        if target.partition != partition:
-            continue
-        if response.topic_id != NULL:
-            if memcmp(response.topic_id, target.topic_id, 16) != 0:
-                continue
-        elif (response.topic_bytes != target.topic_bytes
-              or memcmp(response.topic, target.topic, <size_t>target.topic_bytes) != 0):
-            continue
-        hint[0] = (hint[0] + tried + 1) % broker_fetcher.target_count
-        return target
-    return NULL
-
-
 # --- time ---------------------------------------------------------------------------------------------
 
 cdef int64_t _look_at(Fetcher* fetcher, FetchPosition* position, int64_t now_ns) noexcept nogil:
@@ -491,13 +390,15 @@ cdef int64_t _look_at(Fetcher* fetcher, FetchPosition* position, int64_t now_ns)
         if now_ns < position.retry_at_ns:
             return position.retry_at_ns
         _want_offset(fetcher, position)
-    if position.state != FETCH_FETCHING:
+    if position.state != FETCH_FETCHING or position.is_paused:
         return INT64_MAX
-    broker = _leader(fetcher, position)
+    broker = targets_source(fetcher, position)
     if broker == NULL:
         fetcher_want_leader(fetcher, position, "its leader is not known")
         return position.metadata_at_ns
-    if not position.is_paused and _broker_fetcher(fetcher, broker) != NULL:
+    if position_is_doubtful(position):
+        validation_want(fetcher, position)
+    elif _broker_fetcher(fetcher, broker) != NULL:
         (<BrokerFetcher*>broker.inbound).is_wanted = True
     return INT64_MAX
 
@@ -534,7 +435,8 @@ cdef void fetcher_on_leader_changed(void* owner, Partition* partition) noexcept 
     if position != NULL:
         position.metadata_at_ns = 0
         position.metadata_attempts = 0
-        if position.state == FETCH_BACKING_OFF and not position.damaged_in_a_row:
+        position_prefer_leader(position)
+        if position.state == FETCH_VALIDATING or position.state == FETCH_BACKING_OFF and not position.damaged_in_a_row:
             position.state = FETCH_FETCHING
         _changed(<Fetcher*>owner)
 
@@ -570,7 +472,15 @@ cdef void fetcher_on_up(void* owner, Connection* connection) noexcept nogil:
 
 
 cdef void fetcher_on_closed(void* owner, Connection* connection) noexcept nogil:
-    _changed(<Fetcher*>owner)
+    """What was to come from a near replica is asked of the leader again, after a pause: that may name it once more."""
+    cdef Fetcher* fetcher = <Fetcher*>owner
+    cdef FetchPosition* position = fetcher.positions
+    while position != NULL and connection.role == ROLE_FETCH:
+        if position.preferred_until_ns != 0 and position.preferred_id == connection.broker.node_id:
+            position_prefer_leader(position)
+            position_back_off(position, _now_ns(fetcher) + fetcher.settings.error_backoff_ns)
+        position = position.next
+    _changed(fetcher)
 
 
 cdef void fetcher_destroy(Fetcher* fetcher) noexcept nogil:

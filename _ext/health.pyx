@@ -13,7 +13,7 @@ from fastkafka._core.connection cimport CONNECTION_UP, Connection
 from fastkafka._core.consumer_core cimport ConsumerCore
 from fastkafka._core.counters cimport records_outstanding
 from fastkafka._core.fetch_position cimport (
-    FETCH_BACKING_OFF, FETCH_NEEDS_OFFSET, FETCH_STOPPED, FetchPosition,
+    FETCH_BACKING_OFF, FETCH_NEEDS_OFFSET, FETCH_STOPPED, FETCH_VALIDATING, FetchPosition,
 )
 from fastkafka._core.gathering cimport (
     OBSTACLE_BACKING_OFF, OBSTACLE_IN_FLIGHT_FULL, OBSTACLE_NO_PRODUCER_ID, OBSTACLE_NOT_IN_TRANSACTION,
@@ -134,7 +134,7 @@ cdef WaitReason _of_position(Checkup* checkup, ClientState* state, FetchPosition
         return WAITS_STOPPED
     if broker == NULL:
         return WAITS_FOR_METADATA if partition.topic.table == NULL else WAITS_FOR_LEADER
-    if position.state == FETCH_NEEDS_OFFSET:
+    if position.state in (FETCH_NEEDS_OFFSET, FETCH_VALIDATING):
         return WAITS_FOR_OFFSET
     reason = _of_connection(checkup, state, broker, ROLE_FETCH)
     if reason != WAITS_FOR_NOTHING:

@@ -12,4 +12,5 @@ def encode_fetch_request(
     isolation_level: int = 1,
     session_id: int = 0,
     session_epoch: int = -1,
+    rack_id: bytes = b"",
 ) -> bytes: ...

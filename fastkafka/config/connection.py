@@ -26,8 +26,8 @@ PROPERTIES: tuple[Property, ...] = (
     Property("client.id", "str", "fastkafka",
              "Name that brokers log and count quotas by."),
     Property("client.rack", "str", "",
-             "Where this client runs, to fetch from a replica that is near.",
-             why_not="fetching from a near replica is not yet in this release"),
+             "Where this client runs: a consumer fetches from a replica in the same rack when the "
+             "brokers have a replica.selector.class that names one (KIP-392)."),
     Property("client.software.name", "str", "fastkafka",
              "Name of the software in ApiVersions (KIP-511)."),
     Property("client.software.version", "str", "",

@@ -31,6 +31,7 @@ from fastkafka.control.conversations import Conversations
 from fastkafka.control.core_face import CoreFace, CoreReference
 from fastkafka.control.error_reports import ErrorReports
 from fastkafka.control.handshake import Handshakes, software_version
+from fastkafka.control.leader_epochs import LeaderEpochs
 from fastkafka.control.metadata import Metadata
 from fastkafka.control.names import Names, parse_bootstrap
 from fastkafka.control.offsets import Offsets
@@ -101,6 +102,7 @@ class ControlThread:
             "topic_wanted": self.metadata.want_topic,
             "producer_id_wanted": self._on_producer_id_wanted,
             "offset_wanted": self.offsets.want,
+            "validation_wanted": self.leader_epochs.want,
             "log": self._on_log,
             "throttled": self.conversations.on_throttled,
             "event": _weakly(on_event) or _ignore,
@@ -135,6 +137,7 @@ class ControlThread:
         self.metadata = Metadata(core, self.conversations, self.brokers, reports, config)
         self.producer_ids = ProducerIds(core, self.metadata, reports, backoff=retry)
         self.offsets = Offsets(core, self.conversations, self.metadata, self.log, config)
+        self.leader_epochs = LeaderEpochs(core, self.conversations, self.metadata, self.log)
 
     def listen(self, kind: str, handler: Callable[..., None]) -> None:
         """Have a room above these take one kind of completions; it must not hold the client."""

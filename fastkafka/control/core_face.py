@@ -100,7 +100,7 @@ class TransactionFace(ProducerFace, Protocol):
 
 
 class ConsumerFace(Protocol):
-    """The methods of ConsumerCore that answer offset_wanted."""
+    """The methods of ConsumerCore that answer offset_wanted and validation_wanted."""
 
     def set_fetch_offset(
         self, topic: str, partition: int, fetch_generation: int, offset: int, leader_epoch: int
@@ -114,6 +114,18 @@ class ConsumerFace(Protocol):
 
     def count_offset_reset(self) -> None:
         """Count a partition that begins where auto.offset.reset says."""
+
+    def set_epoch_end(
+        self,
+        topic: str,
+        partition: int,
+        fetch_generation: int,
+        current_leader_epoch: int,
+        end_offset: int,
+        leader_epoch: int,
+        error_code: int = 0,
+    ) -> None:
+        """Tell where the epoch of a position ends in its leader's log; -1: nobody knows."""
 
 
 class GroupFace(Protocol):

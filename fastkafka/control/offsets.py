@@ -1,4 +1,4 @@
-"""Offsets that only the leader knows: the beginning, the end, by time, the end of a leader epoch.
+"""Offsets that only the leader knows: the beginning, the end, by time.
 
 In:     offset_wanted of the core (where shall this partition start?); calls of the consumer
 Out:    set_fetch_offset or set_partition_error of the core; (offset, leader epoch) for calls
@@ -180,38 +180,6 @@ class Offsets:
                     raise
                 await self._after_failure(exception, backoff)
 
-    async def end_of_epoch(self, topic: str, partition: int, leader_epoch: int) -> OffsetAndEpoch:
-        """Return where the log of `leader_epoch`, or of the newest epoch before it, ends (KIP-320).
-
-        An end below the position of a consumer means that the log was truncated.
-        """
-        backoff = Backoff(*self._backoff, self._random)
-        while True:
-            leader = await self._metadata.leader_of(topic, partition)
-            question = {
-                "partition": partition,
-                "current_leader_epoch": leader.epoch,
-                "leader_epoch": leader_epoch,
-            }
-            body = {
-                "replica_id": _CONSUMER_REPLICA_ID,
-                "topics": [{"topic": topic, "partitions": [question]}],
-            }
-            try:
-                answer = await self._conversations.request(
-                    leader.node_id, "offset_for_leader_epoch", body
-                )
-                row = _only_partition(answer.body)
-                if row["error_code"]:
-                    raise exception_for(KafkaError(row["error_code"]))
-                return OffsetAndEpoch(row["end_offset"], row["leader_epoch"])
-            except ClosedError:
-                raise
-            except KafkaException as exception:
-                if not exception.is_retriable:
-                    raise
-                await self._after_failure(exception, backoff)
-
     # inside
 
     def _consumer(self) -> ConsumerFace:
@@ -329,11 +297,3 @@ def _offset_or_error(topic: str, row: dict[str, Any]) -> OffsetAndEpoch | KafkaE
     if code:
         return KafkaError(code, f"{topic} [{row['partition_index']}]: {KafkaError(code).str()}")
     return OffsetAndEpoch(row["offset"], row["leader_epoch"])
-
-
-def _only_partition(body: dict[str, Any]) -> dict[str, Any]:
-    for topic in body["topics"]:
-        for row in topic["partitions"]:
-            found: dict[str, Any] = row
-            return found
-    raise exception_for(KafkaError(KafkaError._BAD_MSG, "offset_for_leader_epoch: no partition"))

@@ -30,7 +30,7 @@ _SEQUENCE_MASK = 0x7FFFFFFF
 # Of ConnectionState in _ext/connection.pxd; of several connections the furthest one counts.
 _STATES = ("DOWN", "CONNECT", "SSL_HANDSHAKE", "APIVERSION_QUERY", "UP", "REAUTH")
 # Of FetchState in _ext/fetch_position.pxd.
-_FETCH_STATES = ("none", "offset-query", "active", "active", "stopped")
+_FETCH_STATES = ("none", "offset-query", "active", "active", "stopped", "validate-epoch-wait")
 # librdkafka's name is in the singular.
 _API_NAMES = {"ApiVersions": "ApiVersion"}
 

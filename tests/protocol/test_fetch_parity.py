@@ -31,7 +31,9 @@ request_topics = st.lists(
 )
 
 
-def request_body(version: int, topics: list[Any], limits: dict[str, int]) -> dict[str, Any]:
+def request_body(
+    version: int, topics: list[Any], limits: dict[str, int], rack_id: str
+) -> dict[str, Any]:
     """Return the request as the table codec takes it, without the fields that a version lacks."""
     rows = []
     for name, topic_id, targets in topics:
@@ -61,6 +63,8 @@ def request_body(version: int, topics: list[Any], limits: dict[str, int]) -> dic
     if version >= 7:
         body["session_id"] = limits["session_id"]
         body["session_epoch"] = limits["session_epoch"]
+    if version >= 11:
+        body["rack_id"] = rack_id
     return body
 
 
@@ -69,6 +73,7 @@ def request_body(version: int, topics: list[Any], limits: dict[str, int]) -> dic
 @given(
     topics=request_topics,
     client_id=names,
+    rack_id=st.just("") | names,
     limits=st.fixed_dictionaries(
         {
             "max_wait_ms": int32s,
@@ -82,13 +87,15 @@ def request_body(version: int, topics: list[Any], limits: dict[str, int]) -> dic
     ),
 )
 def test_requests_are_those_of_the_table(
-    version: int, topics: list[Any], client_id: str, limits: dict[str, int]
+    version: int, topics: list[Any], client_id: str, rack_id: str, limits: dict[str, int]
 ) -> None:
     flat = [
         (name.encode(), topic_id, *row) for name, topic_id, targets in topics for row in targets
     ]
-    native = encode_fetch_request(version, client_id.encode(), flat, **limits)
-    body = request_body(version, topics, limits)
+    native = encode_fetch_request(
+        version, client_id.encode(), flat, rack_id=rack_id.encode(), **limits
+    )
+    body = request_body(version, topics, limits, rack_id)
     assert native == protocol.encode_request(FETCH, version, 0, client_id, body)
 
 

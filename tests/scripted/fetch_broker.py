@@ -23,7 +23,7 @@ from typing import Any
 from fastkafka import protocol
 from tests.scripted.broker import Place, Produced, ScriptedBroker
 
-FETCH, LIST_OFFSETS = 1, 2
+FETCH, LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH = 1, 2, 23
 OFFSET_OUT_OF_RANGE, NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_ID = 1, 6, 100
 EARLIEST, LATEST = -2, -1
 
@@ -40,6 +40,8 @@ class FetchReply:
     throttle_time_ms: int = 0
     error_code: int = 0  # of the whole response
     omits: tuple[Place, ...] = ()  # partitions that the answer leaves out
+    diverging: dict[Place, tuple[int, int]] = field(default_factory=dict)  # epoch, end offset
+    preferred: dict[Place, int] = field(default_factory=dict)  # a replica that is nearer
     mangles: Callable[[bytes], bytes] | None = None  # takes and returns the frame without length
 
 
@@ -89,9 +91,20 @@ class FetchBroker(ScriptedBroker):
         self.fetched: list[Fetched] = []
         self.list_offsets_requests: list[dict[str, Any]] = []
         self.list_offsets_errors: list[int] = []
+        self.epoch_questions: list[tuple[int, dict[str, Any]]] = []  # node id, body
+        # Where epochs end, by the epoch that is asked for; (end offset, epoch) or an error code.
+        self.epoch_ends: dict[Place, dict[int, tuple[int, int] | int]] = defaultdict(dict)
+        self.epoch_end_waits: threading.Event | None = None  # answers come after it
+        self.replicas_of_racks: dict[str, int] = {}  # node ids of followers
+        self.replica_errors: dict[int, int] = {}  # what a follower answers, by its node id
         self.hints_leaders = False  # with NOT_LEADER_OR_FOLLOWER, as KIP-951 has it
         self._fetch_script: list[FetchReply] = []
-        versions = {FETCH: (4, 17), LIST_OFFSETS: (1, 10), **(more.pop("versions", None) or {})}
+        versions = {
+            FETCH: (4, 17),
+            LIST_OFFSETS: (1, 10),
+            OFFSET_FOR_LEADER_EPOCH: (2, 4),
+            **(more.pop("versions", None) or {}),
+        }
         super().__init__(nodes, topics, versions=versions, **more)
 
     # what tests say and ask
@@ -101,6 +114,21 @@ class FetchBroker(ScriptedBroker):
         with self._changed:
             for batch in batches:
                 self.fetch_logs[(topic, partition)].put(batch)
+            self._changed.notify_all()
+
+    def _preferred(self, reply: FetchReply, fetched: Fetched, place: Place) -> int:
+        """Return the replica that the leader names for the rack of the client; -1 for none."""
+        if self.leader_of(place)[0] != fetched.node_id:
+            return -1
+        near = self.replicas_of_racks.get(fetched.body.get("rack_id", ""), -1)
+        return reply.preferred.get(place, near)
+
+    def truncate(self, topic: str, partition: int, end_offset: int) -> None:
+        """Forget every batch that does not end before `end_offset`, as an unclean leader does."""
+        with self._changed:
+            log = self.fetch_logs[(topic, partition)]
+            log.batches = [one for one in log.batches if one[1] < end_offset]
+            log.high_watermark = end_offset
             self._changed.notify_all()
 
     def script_fetches(self, *replies: FetchReply) -> None:
@@ -127,7 +155,32 @@ class FetchBroker(ScriptedBroker):
                 self._changed.notify_all()
             self._send(sock, self._encode(request, body))
             return True
+        if request.api_key == OFFSET_FOR_LEADER_EPOCH:
+            with self._changed:
+                node_id = next(node for node, one in self._sockets.values() if one is sock)
+                self.epoch_questions.append((node_id, request.body))
+                self._changed.notify_all()
+            self.wait_for(self.epoch_end_waits)
+            self._send(sock, self._encode(request, self._epoch_ends(request)))
+            return True
         return super()._answer(sock, request, produced)
+
+    def _epoch_ends(self, request: protocol.Request) -> dict[str, Any]:
+        topics = []
+        for topic in request.body["topics"]:
+            rows = []
+            for asked in topic["partitions"]:
+                place = (topic["topic"], asked["partition"])
+                whole = (self.fetch_logs[place].high_watermark, asked["leader_epoch"])
+                found = self.epoch_ends[place].get(asked["leader_epoch"], whole)
+                row: dict[str, Any] = {"partition": asked["partition"], "error_code": 0}
+                if isinstance(found, int):
+                    row["error_code"] = found
+                else:
+                    row["end_offset"], row["leader_epoch"] = found
+                rows.append(row)
+            topics.append({"topic": topic["topic"], "partitions": rows})
+        return {"topics": topics}
 
     def _list_offsets(self, request: protocol.Request) -> dict[str, Any]:
         self.list_offsets_requests.append(request.body)
@@ -208,7 +261,10 @@ class FetchBroker(ScriptedBroker):
             return UNKNOWN_TOPIC_ID
         log = self.fetch_logs[place]
         if self.leader_of(place)[0] != node_id:
-            return NOT_LEADER_OR_FOLLOWER
+            if node_id not in self.replicas_of_racks.values():
+                return NOT_LEADER_OR_FOLLOWER
+            if self.replica_errors.get(node_id):
+                return self.replica_errors[node_id]
         if not log.start_offset <= offset <= log.high_watermark:
             return OFFSET_OUT_OF_RANGE
         return 0
@@ -258,6 +314,14 @@ class FetchBroker(ScriptedBroker):
         if not error_code:
             bytes_max = min(1048576, fetched.max_bytes)
             row["records"] = reply.records.get(place, log.read(offset, bytes_max))
+        if version >= 11:
+            row["preferred_read_replica"] = self._preferred(reply, fetched, place)
+            if row["preferred_read_replica"] >= 0:
+                row["records"] = b""
+        if place in reply.diverging and version >= 12:
+            epoch, end_offset = reply.diverging[place]
+            row["diverging_epoch"] = {"epoch": epoch, "end_offset": end_offset}
+            row["records"] = b""
         hint = reply.hints.get(place)
         if hint is None and self.hints_leaders and error_code == NOT_LEADER_OR_FOLLOWER:
             hint = self.leader_of(place)

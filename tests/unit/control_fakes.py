@@ -189,6 +189,9 @@ class FakeCore:
     def set_partition_error(self, topic, partition, generation, error_code, text) -> None:
         self.told.append(("set_partition_error", topic, partition, generation, error_code))
 
+    def set_epoch_end(self, *answer) -> None:
+        self.told.append(("set_epoch_end", *answer))
+
     def count_offset_reset(self) -> None:
         self.told.append(("count_offset_reset",))
 

@@ -1,4 +1,4 @@
-"""Offsets: where partitions start, watermarks, and the ends of leader epochs."""
+"""Offsets: where partitions start, and watermarks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from fastkafka.errors import AuthorizationError, KafkaError, UnknownTopic
+from fastkafka.errors import KafkaError, UnknownTopic
 from tests.unit.control_fakes import FakeCluster, FakeCore, driven
 
 LOG_START, LOG_END, STABLE_END = 5, 100, 90
 
 
 class FakeLogs:
-    """Leaders of one topic that answer ListOffsets and OffsetForLeaderEpoch."""
+    """Leaders of one topic that answer ListOffsets."""
 
     def __init__(self, core):
         self.cluster = FakeCluster(core)
@@ -25,7 +25,6 @@ class FakeLogs:
         self.log_end = None
         self.offset_by_time = 42
         core.answers["list_offsets"] = self.list_offsets
-        core.answers["offset_for_leader_epoch"] = self.offset_for_leader_epoch
 
     def move(self, partition, leader, epoch):
         self.leaders[partition] = (leader, epoch)
@@ -56,18 +55,6 @@ class FakeLogs:
                 )
             topics.append({"name": topic["name"], "partitions": rows})
         return {"topics": topics}
-
-    def offset_for_leader_epoch(self, node_id, version, body):
-        (topic,) = body["topics"]
-        (row,) = topic["partitions"]
-        code = self.error_of(node_id, row["partition"])
-        answer = {
-            "error_code": code,
-            "partition": row["partition"],
-            "leader_epoch": row["leader_epoch"],
-            "end_offset": 70,
-        }
-        return {"topics": [{"topic": topic["topic"], "partitions": [answer]}]}
 
 
 @pytest.fixture
@@ -275,19 +262,3 @@ def test_watermarks_of_an_unknown_topic_raise(core, logs):
     with driven(core, "consumer", topic_metadata_propagation_max_ms=1000) as rooms:
         with pytest.raises(UnknownTopic, match=r"nope \[0\]"):
             rooms.run(rooms.control.offsets.watermarks("nope", 0))
-
-
-def test_end_of_an_epoch_comes_from_the_leader(core, logs):
-    logs.errors = [KafkaError.FENCED_LEADER_EPOCH]
-    with driven(core, "consumer") as rooms:
-        assert rooms.run(rooms.control.offsets.end_of_epoch("t", 1, 2)) == (70, 2)
-    node_id, _, body = core.asked("offset_for_leader_epoch")[-1]
-    assert node_id == 2
-    assert body["topics"][0]["partitions"][0]["current_leader_epoch"] == 4
-
-
-def test_end_of_an_epoch_that_may_not_be_read_raises(core, logs):
-    logs.errors = [KafkaError.TOPIC_AUTHORIZATION_FAILED]
-    with driven(core, "consumer") as rooms:
-        with pytest.raises(AuthorizationError):
-            rooms.run(rooms.control.offsets.end_of_epoch("t", 1, 2))
