@@ -308,15 +308,19 @@ class Consumer(Client, GroupCore):
             self.resume_partition(place.topic, place.partition)
 
     def health(self) -> Health:
-        """Return what the assigned partition with the most serious reason waits for.
+        """Return what the consumer waits for: its group, or the partition that matters most.
 
         Raises:  ClosedError
         Thread:  any; waits for a pass of the I/O thread, at most some 10 ms
         Example: consumer.health().reason is WaitReason.NO_RECORDS
         """
-        from fastkafka.statistics.health import health_of
+        from fastkafka.statistics.health import health_of, health_of_member
 
-        return health_of(consumer_health(self), self._control.conversations.last_error)
+        health = health_of(consumer_health(self), self._control.conversations.last_error)
+        status = None if self._group is None else self._group.status()
+        if status is None:
+            return health
+        return health_of_member(health, *status, is_held_back=self.has_lease_run_out())
 
     # questions to brokers
 

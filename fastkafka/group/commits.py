@@ -138,11 +138,19 @@ class Commits:
     def commit_and_tell(
         self, rows: Collection[OffsetToCommit], timeout_s: float | None = None
     ) -> Coroutine[Any, Any, None]:
-        """Commit in time; on_commit hears what became of it, the log of failures too."""
-        return self._commit_and_tell(rows, self._committer.tenure(), timeout_s)
+        """Commit in time; on_commit hears what became of it, the log of failures too.
+
+        Raises: ClosedError
+        """
+        try:
+            return self._commit_and_tell(rows, self._committer.tenure(), timeout_s)
+        except ClosedError:
+            raise
+        except KafkaException as exception:
+            return self._tell(rows, exception.error)
 
     def begin(self, rows: Collection[OffsetToCommit]) -> None:
-        """Commit without waiting for it. Any thread; raises as commit_in_time() does."""
+        """Commit as commit_and_tell() does, without waiting for it. Any thread."""
         self._control.run(self.commit_and_tell(rows))
 
     # inside
@@ -174,20 +182,28 @@ class Commits:
     async def _commit_and_tell(
         self, rows: Collection[OffsetToCommit], tenure: Tenure, timeout_s: float | None
     ) -> None:
-        failure: KafkaError | None = None
         try:
             answers = await self._commit_in_time(rows, tenure, timeout_s)
         except ClosedError:
             return
         except KafkaException as exception:
-            failure = exception.error
-            answers = [_as_answer(row, failure) for row in rows]
+            await self._tell(rows, exception.error)
+            return
         failures = [row for row in answers if row.error is not None]
-        if failure is None and len(failures) == len(answers) and failures:
-            failure = failures[0].error
         for row in failures:
             text = f"{row.topic} [{row.partition}]: offset {row.offset} was not committed: "
             self._control.log.tell(SYSLOG_WARNING, "commit", text + str(row.error))
+        # As a whole it has failed when nothing was committed.
+        is_failure = bool(failures) and len(failures) == len(answers)
+        self._post(failures[0].error if is_failure else None, answers)
+
+    async def _tell(self, rows: Collection[OffsetToCommit], error: KafkaError) -> None:
+        """Tell that nothing of this was committed."""
+        text = f"offsets of {len(rows)} partitions were not committed: {error.str()}"
+        self._control.log.tell(SYSLOG_WARNING, "commit", text)
+        self._post(error, [_as_answer(row, error) for row in rows])
+
+    def _post(self, failure: KafkaError | None, answers: list[TopicPartition]) -> None:
         core = self._control.core_if_alive()
         if core is not None:
             cast(CommittingFace, core).tell_of_commit(failure, answers)
@@ -211,13 +227,8 @@ class Commits:
         while True:
             await asyncio.sleep(self._interval_s)
             rows = self.processed()
-            if not rows:
-                continue
-            try:
-                tenure = self._committer.tenure()
-            except KafkaException:
-                continue  # lost, and the application does not know it yet
-            await self._commit_and_tell(rows, tenure, None)
+            if rows:
+                await self.commit_and_tell(rows)
 
     def _core(self) -> CommittingFace:
         return cast(CommittingFace, self._control.core())

@@ -7,7 +7,7 @@ Out:    a Health
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -39,6 +39,9 @@ class WaitReason(Enum):
     NO_METADATA = "no metadata"
     STOPPED = "stopped by an error"
     NO_ASSIGNMENT = "no assignment"
+    # Of a member of a group; the core does not know these.
+    REBALANCING = "rebalancing"
+    NO_HEARTBEAT = "heartbeats are not answered"
 
 
 _REASONS = (None, *WaitReason)
@@ -62,6 +65,7 @@ class Health:
         is_memory_full: a BufferFull was raised and memory has not come back since
         waiting_partitions: of a consumer, how many have the same reason
         last_error: of that partition, else of the client as a whole
+        group: of a subscribed consumer, where its membership stands, in words
     """
 
     reason: WaitReason | None
@@ -75,6 +79,7 @@ class Health:
     is_memory_full: bool
     waiting_partitions: int
     last_error: KafkaError | None
+    group: str | None = None
 
     def __str__(self) -> str:
         """Return one line, such as `broker down: logs [3] for 12.5 s, 10.0.0.7:9092/2`."""
@@ -87,9 +92,21 @@ class Health:
             parts.append(f"{self.topic}{place}{age}")
         if self.broker is not None:
             parts.append(self.broker)
+        if self.group is not None:
+            parts.append(f"group {self.group}")
         if self.last_error is not None:
             parts.append(f"last error: {self.last_error.str()}")
         return ": ".join(filter(None, (self.reason.value, ", ".join(parts))))
+
+
+def health_of_member(health: Health, state: str, reason: str, *, is_held_back: bool) -> Health:
+    """Add where the membership stands, which comes before what partitions wait for."""
+    group = f"{state}: {reason}" if reason else state
+    if is_held_back:
+        return replace(health, reason=WaitReason.NO_HEARTBEAT, group=group)
+    if health.reason is WaitReason.NO_ASSIGNMENT and state != "stable":
+        return replace(health, reason=WaitReason.REBALANCING, group=group)
+    return replace(health, group=group)
 
 
 def health_of(found: Mapping[str, Any], client_error: KafkaError | None) -> Health:

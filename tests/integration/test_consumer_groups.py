@@ -20,6 +20,7 @@ from fastkafka import (
 )
 from fastkafka.broker import EmbeddedBroker, Fault
 from fastkafka.errors import ClosedError
+from fastkafka.statistics import WaitReason
 
 PARTITIONS = 6
 TIMEOUT_S = 30.0
@@ -382,6 +383,50 @@ def test_application_that_does_not_poll_loses_its_partitions_and_hears_of_it(
     assert errors == [KafkaError._MAX_POLL_EXCEEDED]
     assert ("lost", list(range(PARTITIONS))) in told.calls
     poll_until(lambda: share(sleeper, other), sleeper, other)
+
+
+@pytest.mark.parametrize("kind", ["range", "consumer"])
+def test_health_says_where_the_membership_stands(
+    make: Make, broker: EmbeddedBroker, topic: str, kind: str
+) -> None:
+    api = "consumer_group_heartbeat" if kind == "consumer" else "join_group"
+    broker.faults.add(Fault(api, error_code=KafkaError.COORDINATOR_LOAD_IN_PROGRESS))
+    consumer = make(kind)
+    assert consumer.health().group is None
+    consumer.subscribe([topic])
+    try:
+        poll_until(lambda: "oordinator load" in str(consumer.health()), consumer)
+        assert consumer.health().reason is WaitReason.REBALANCING
+    finally:
+        broker.faults.clear()
+    poll_until(lambda: len(numbers(consumer)) == PARTITIONS, consumer)
+    poll_until(lambda: consumer.health().group == "stable", consumer)
+    consumer.begin_lease(1)
+    time.sleep(0.02)
+    assert consumer.health().reason is WaitReason.NO_HEARTBEAT
+
+
+def test_commit_that_is_not_waited_for_tells_on_commit(make: Make, topic: str) -> None:
+    told: list[Any] = []
+    consumer = make(on_commit=lambda error, rows: told.append((error, rows)))
+    consumer.subscribe([topic])
+    assert len(consumer.consume(120, TIMEOUT_S)) == 120
+    consumer.commit()
+    poll_until(lambda: bool(told), consumer)
+    error, rows = told.pop()
+    assert error is None
+    assert sorted((row.partition, row.offset) for row in rows) == [
+        (partition, 20) for partition in range(PARTITIONS)
+    ]
+    with pytest.raises(KafkaException) as caught:
+        consumer.commit()
+    assert caught.value.args[0] == KafkaError._NO_OFFSET
+    consumer.commit(offsets=[TopicPartition("there is none", 0, 5)])
+    poll_until(lambda: bool(told), consumer)
+    error, rows = told.pop()
+    assert error is not None
+    assert error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+    assert rows[0].error == error
 
 
 # --- faults and wrong use ----------------------------------------------------------------
