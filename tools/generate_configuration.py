@@ -97,7 +97,7 @@ def _takes(property: Property) -> str:
         return ", ".join(property.choices)
     if property.kind == "offset_reset":
         return ", ".join([*property.choices, "by_duration:DURATION"])
-    if property.kind == "flags":
+    if property.kind in ("flags", "assignors"):
         return "any of " + ", ".join(property.choices)
     if property.minimum is not None:
         return f"{property.minimum:.0f} to {property.maximum:.0f}"

@@ -69,8 +69,9 @@ PROPERTIES: tuple[Property, ...] = (
              "Assignor of the broker to use with group.protocol=consumer.", CONSUMER),
     Property("group.protocol.type", "str", "consumer", "Type of the classic protocol.",
              CONSUMER, why_not="groups of consumers have this type only"),
-    Property("partition.assignment.strategy", "flags", "range,roundrobin",
-             "Assignors of the classic protocol, the preferred one first.",
+    Property("partition.assignment.strategy", "assignors", ("range", "roundrobin"),
+             "Assignors of the classic protocol, the preferred one first: names, Java's class "
+             "names, or a list with subclasses of fastkafka.group.assignors.Assignor.",
              CONSUMER, choices=choose("range", "roundrobin", "sticky", "cooperative-sticky")),
     Property("session.timeout.ms", "int", 45000,
              "Silence after which the group gives a member up.",

@@ -141,6 +141,46 @@ def _parse_flags(property: Property, value: object) -> str:
     return ",".join(flags)
 
 
+_JAVA_ASSIGNORS = {
+    "org.apache.kafka.clients.consumer.RangeAssignor": "range",
+    "org.apache.kafka.clients.consumer.RoundRobinAssignor": "roundrobin",
+    "org.apache.kafka.clients.consumer.StickyAssignor": "sticky",
+    "org.apache.kafka.clients.consumer.CooperativeStickyAssignor": "cooperative-sticky",
+}
+
+
+def _parse_assignors(property: Property, value: object) -> tuple[Any, ...]:
+    """Return names of ours and, as they came, classes or objects that assign by a user's own rule."""
+    entries = value.split(",") if isinstance(value, str) else value
+    if not isinstance(entries, (list, tuple)):
+        entries = [entries]
+    assignors: list[Any] = []
+    names: list[str] = []
+    for entry in entries:
+        name = entry
+        if isinstance(entry, str):
+            text = entry.strip()
+            name = entry = _parse_choice(property, _JAVA_ASSIGNORS.get(text, text))
+        elif not callable(getattr(entry, "assign", None)):
+            raise ConfigTypeError(
+                f'Configuration property "{property.name}" takes names, and subclasses of '
+                f"fastkafka.group.assignors.Assignor, not {entry!r}"
+            )
+        else:
+            name = getattr(entry, "name", None)
+            if not isinstance(name, str) or not name:
+                raise ConfigError(
+                    f'Configuration property "{property.name}": {entry!r} has no name'
+                )
+        if name in names:
+            raise ConfigError(f'Configuration property "{property.name}" has "{name}" twice')
+        names.append(name)
+        assignors.append(entry)
+    if not assignors:
+        raise ConfigError(f'Configuration property "{property.name}" names no assignor')
+    return tuple(assignors)
+
+
 def _parse_callback(property: Property, value: object) -> Any:
     if not callable(value):
         # confluent_kafka says so: a ValueError for this one, a TypeError for the others.
@@ -172,6 +212,7 @@ _PARSERS: dict[str, Callable[[Property, object], Any]] = {
     "choice": _parse_choice,
     "offset_reset": _parse_offset_reset,
     "flags": _parse_flags,
+    "assignors": _parse_assignors,
     "callback": _parse_callback,
     "strict_bool": _parse_strict_bool,
     "logger": _parse_logger,

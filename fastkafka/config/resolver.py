@@ -258,8 +258,8 @@ def _settle_consumer(values: dict[str, Any], explicit: set[str]) -> None:
                 raise ConfigError(f"`{name}` must not be set when `group.protocol` is consumer")
     elif values["max.poll.interval.ms"] < values["session.timeout.ms"]:
         raise ConfigError("`max.poll.interval.ms` must be >= `session.timeout.ms`")
-    strategies = values["partition.assignment.strategy"].split(",")
-    if "cooperative-sticky" in strategies and len(set(strategies)) > 1:
+    strategies = values["partition.assignment.strategy"]
+    if "cooperative-sticky" in strategies and len(strategies) > 1:
         raise ConfigError(
             "`partition.assignment.strategy` must not mix cooperative-sticky with others"
         )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import cast
 
@@ -402,6 +402,13 @@ class Classic(Membership):
         self._control.log.tell(level, "group", text)
 
 
-def _assignors_of(strategy: str) -> Mapping[str, Assignor]:
-    """Return the assignors of partition.assignment.strategy, in its order."""
-    return {name: ASSIGNORS[name]() for name in strategy.split(",")}
+def _assignors_of(
+    strategy: Iterable[str | type[Assignor] | Assignor],
+) -> Mapping[str, Assignor]:
+    """Return the assignors of partition.assignment.strategy by name, in its order."""
+    assignors: dict[str, Assignor] = {}
+    for entry in strategy:
+        made = ASSIGNORS[entry] if isinstance(entry, str) else entry
+        assignor = made() if isinstance(made, type) else made
+        assignors[assignor.name] = assignor
+    return assignors
