@@ -87,6 +87,8 @@ def _default(property: Property) -> str:
     if property.kind == "choice":
         spellings = [name for name, value in property.choices.items() if value == property.default]
         return spellings[0]
+    if isinstance(property.default, tuple):
+        return ",".join(property.default)
     if isinstance(property.default, bool):
         return str(property.default).lower()
     return f"{property.default:g}" if property.kind == "float" else str(property.default)

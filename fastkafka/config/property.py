@@ -150,7 +150,7 @@ _JAVA_ASSIGNORS = {
 
 
 def _parse_assignors(property: Property, value: object) -> tuple[Any, ...]:
-    """Return names of ours and, as they came, classes or objects that assign by a user's own rule."""
+    """Return names of ours and, as they came, classes or objects of a user's own."""
     entries = value.split(",") if isinstance(value, str) else value
     if not isinstance(entries, (list, tuple)):
         entries = [entries]

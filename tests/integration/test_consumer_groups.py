@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from fastkafka import (
 )
 from fastkafka.broker import EmbeddedBroker, Fault
 from fastkafka.errors import ClosedError
+from fastkafka.group.assignors import Assignor, AssignorMember, Topics
 from fastkafka.statistics import WaitReason
 
 PARTITIONS = 6
@@ -221,6 +222,34 @@ def test_iteration_and_batches_read_a_subscription_too(make: Make, topic: str, k
         if records >= 60:
             break
     assert len({(m.partition(), m.offset()) for m in seen}) == 60
+
+
+class OddOnesToTheLast(Assignor):
+    """A user's own rule: the last member has all odd partitions, the first all even ones."""
+
+    name = "odd-ones"
+
+    def assign(
+        self, topics: Topics, members: Sequence[AssignorMember]
+    ) -> dict[str, list[tuple[str, int]]]:
+        ranked = sorted(members, key=AssignorMember.rank)
+        shares: dict[str, list[tuple[str, int]]] = {}
+        for member, odd in ((ranked[0], 0), (ranked[-1], 1)):
+            places = [(t, p) for t in member.topics for p in topics[t] if p % 2 == odd]
+            shares.setdefault(member.member_id, []).extend(places)
+        return shares
+
+
+def test_users_own_assignor_divides_the_partitions(make: Make, topic: str) -> None:
+    mine = {"partition.assignment.strategy": [OddOnesToTheLast]}
+    first, second = make(**mine), make(**mine)
+    first.subscribe([topic])
+    second.subscribe([topic])
+    poll_until(lambda: share(first, second), first, second)
+    assert {frozenset(numbers(first)), frozenset(numbers(second))} == {
+        frozenset({0, 2, 4}),
+        frozenset({1, 3, 5}),
+    }
 
 
 # --- listeners ---------------------------------------------------------------------------

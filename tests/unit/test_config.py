@@ -522,3 +522,40 @@ def test_config_error_survives_pickle():
 
 def test_describe_finds_a_row_by_any_name():
     assert describe("message.timeout.ms").name == "delivery.timeout.ms"
+
+
+class FirstTakesAll:
+    """A user's own rule; the base class is the group's matter."""
+
+    name = "first-takes-all"
+
+    def assign(self, topics, members):
+        return {}
+
+
+def strategy(given):
+    conf = {"bootstrap.servers": "b", "group.id": "g", "partition.assignment.strategy": given}
+    return resolve("consumer", conf, {})["partition.assignment.strategy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("roundrobin", ("roundrobin",)),
+        (" range, sticky ", ("range", "sticky")),
+        ("org.apache.kafka.clients.consumer.CooperativeStickyAssignor", ("cooperative-sticky",)),
+        (["range", FirstTakesAll], ("range", FirstTakesAll)),
+        (FirstTakesAll, (FirstTakesAll,)),
+    ],
+)
+def test_assignors_are_named_or_given(given, taken):
+    assert strategy(given) == taken
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "fair", [], ["range", "range"], [1], [object], type("Nameless", (), {"assign": id})],
+)
+def test_what_is_no_assignor_is_refused(given):
+    with pytest.raises((ConfigError, ConfigTypeError)):
+        strategy(given)
