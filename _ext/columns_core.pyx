@@ -27,7 +27,7 @@ cdef class ColumnsCore(ConsumerCore):
         As consume(), but with one object for all records. What consume() gives as Messages with an error, errors of
         partitions and _PARTITION_EOF, stands in the result's `errors`, in order, and counts as one of `num_messages`
         each; no exception is raised for them. Positions move behind what was returned. Fewer records come back when
-        more bytes than 2 GiB would.
+        more bytes than 2 GiB would, and at once when the group rebalances.
 
         Args:    timeout: seconds; negative waits for ever
         Returns: FetchedRecords, of no records when none came in time

@@ -489,6 +489,7 @@ cdef class ConsumerCore(ClientCore):
     def consume(self, Py_ssize_t num_messages=1, double timeout=-1.0):
         """Return up to `num_messages` Messages: as soon as there are so many, else what came within `timeout` seconds.
 
+        Fewer come at once when the group rebalances: the next call carries that out before it returns records.
         Errors of partitions come as Messages whose error() is set. A negative timeout waits for ever.
         Raises:  ValueError; ClosedError; what a signal handler raised (no Message is lost: the next call has them)
         Thread:  any; the GIL is released only while waiting
