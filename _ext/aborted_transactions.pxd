@@ -6,22 +6,16 @@
 from libc.stdint cimport int32_t, int64_t
 from fastkafka._core.record_batch_reader cimport BatchHeader
 
-cdef enum:
-    ABORTED_TRANSACTIONS_MAX = 100000     # of one partition of one response; more is taken as damage
-
 cdef struct AbortedTransaction:
     int64_t producer_id
     int64_t first_offset
+    int64_t marker_offset                 # in the first one of a producer: its last marker so far, or -1
 
-cdef struct AbortedTransactions:          # reused from partition to partition
-    AbortedTransaction* listed
+cdef struct AbortedTransactions:          # reused from partition to partition; as long as the response makes it
+    AbortedTransaction* listed            # by producer and offset, once it is sorted
     int32_t count
     int32_t capacity
-    int32_t next                          # the first one that no batch has reached yet
     bint is_sorted
-    int64_t* open_ids                     # producers that are inside an aborted transaction now
-    int32_t open_count
-    int32_t open_capacity
 
 cdef void aborted_begin(AbortedTransactions* aborted) noexcept nogil
 cdef bint aborted_add(AbortedTransactions* aborted, int64_t producer_id, int64_t first_offset) noexcept nogil

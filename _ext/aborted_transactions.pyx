@@ -4,6 +4,7 @@
 # thread and GIL: the caller's, no GIL
 # next: fetcher decides with it while it walks the headers
 # Brokers have sent the list unsorted and with duplicates; both must not let an aborted record through.
+from libc.stdint cimport INT64_MIN
 from libc.stdlib cimport free, qsort, realloc
 from libc.string cimport memset
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -15,16 +16,14 @@ from fastkafka._core.record_batch_reader cimport (
 
 cdef void aborted_begin(AbortedTransactions* aborted) noexcept nogil:
     """Forget the partition before; its memory is reused."""
-    aborted.count = aborted.next = aborted.open_count = 0
+    aborted.count = 0
     aborted.is_sorted = True
 
 
 cdef bint aborted_add(AbortedTransactions* aborted, int64_t producer_id, int64_t first_offset) noexcept nogil:
-    """Add one transaction of the list; False when there are too many or memory is short."""
+    """Add one transaction of the list; False when memory is short. The frame's size bounds how many there are."""
     cdef AbortedTransaction* grown
     cdef int32_t capacity
-    if aborted.count >= ABORTED_TRANSACTIONS_MAX:
-        return False
     if aborted.count == aborted.capacity:
         capacity = max(64, 2 * aborted.capacity)
         grown = <AbortedTransaction*>realloc(aborted.listed, <size_t>capacity * sizeof(AbortedTransaction))
@@ -32,72 +31,68 @@ cdef bint aborted_add(AbortedTransactions* aborted, int64_t producer_id, int64_t
             return False
         aborted.listed = grown
         aborted.capacity = capacity
-    if aborted.count > 0 and first_offset < aborted.listed[aborted.count - 1].first_offset:
-        aborted.is_sorted = False
     aborted.listed[aborted.count].producer_id = producer_id
     aborted.listed[aborted.count].first_offset = first_offset
+    aborted.listed[aborted.count].marker_offset = -1
+    if aborted.count > 0 and _by_producer(&aborted.listed[aborted.count - 1], &aborted.listed[aborted.count]) > 0:
+        aborted.is_sorted = False
     aborted.count += 1
     return True
 
 
-cdef int _by_first_offset(const void* left, const void* right) noexcept nogil:
-    cdef int64_t a = (<AbortedTransaction*>left).first_offset
-    cdef int64_t b = (<AbortedTransaction*>right).first_offset
-    return (a > b) - (a < b)
+cdef int _by_producer(const void* left, const void* right) noexcept nogil:
+    cdef const AbortedTransaction* a = <const AbortedTransaction*>left
+    cdef const AbortedTransaction* b = <const AbortedTransaction*>right
+    if a.producer_id != b.producer_id:
+        return (a.producer_id > b.producer_id) - (a.producer_id < b.producer_id)
+    return (a.first_offset > b.first_offset) - (a.first_offset < b.first_offset)
 
 
-cdef int32_t _open_index(AbortedTransactions* aborted, int64_t producer_id) noexcept nogil:
-    cdef int32_t index
-    for index in range(aborted.open_count):
-        if aborted.open_ids[index] == producer_id:
-            return index
-    return -1
-
-
-cdef void _open(AbortedTransactions* aborted, int64_t producer_id) noexcept nogil:
-    cdef int64_t* grown
-    cdef int32_t capacity
-    if _open_index(aborted, producer_id) >= 0:
-        return
-    if aborted.open_count == aborted.open_capacity:
-        capacity = max(64, 2 * aborted.open_capacity)
-        grown = <int64_t*>realloc(aborted.open_ids, <size_t>capacity * sizeof(int64_t))
-        if grown == NULL:
-            return
-        aborted.open_ids = grown
-        aborted.open_capacity = capacity
-    aborted.open_ids[aborted.open_count] = producer_id
-    aborted.open_count += 1
+cdef int32_t _first_above(AbortedTransactions* aborted, int64_t producer_id, int64_t offset) noexcept nogil:
+    """Return the index of the first transaction of that producer, or a later one, that begins above `offset`."""
+    cdef AbortedTransaction sought
+    cdef int32_t low = 0, high = aborted.count, middle
+    sought.producer_id = producer_id
+    sought.first_offset = offset
+    while low < high:
+        middle = (low + high) // 2
+        if _by_producer(&aborted.listed[middle], &sought) <= 0:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 cdef bint aborted_leaves_out(AbortedTransactions* aborted, BatchHeader* header, const char* data) noexcept nogil:
     """Say whether a batch is left out: a marker, or part of an aborted transaction.
 
-    Any marker of a producer, abort or commit, ends its transaction; a later one of the same producer
-    is left out only when the list names it again.
+    A transaction lasts from its first offset to the next marker of its producer, abort or commit. So a batch is part of an
+    aborted one when the list names one that begins behind the last marker and not behind the batch. Batches come
+    in the order of their offsets.
     """
-    cdef int32_t index
+    cdef bint is_marker = header.attributes & CONTROL_BIT != 0
+    cdef int32_t group, index
     cdef int kind
+    if aborted.count == 0 or not (is_marker or header.attributes & TRANSACTIONAL_BIT):
+        return is_marker
     if not aborted.is_sorted:
-        qsort(aborted.listed, <size_t>aborted.count, sizeof(AbortedTransaction), _by_first_offset)
+        qsort(aborted.listed, <size_t>aborted.count, sizeof(AbortedTransaction), _by_producer)
         aborted.is_sorted = True
-    while aborted.next < aborted.count and aborted.listed[aborted.next].first_offset <= header.last_offset:
-        _open(aborted, aborted.listed[aborted.next].producer_id)
-        aborted.next += 1
-    if header.attributes & CONTROL_BIT:
+    group = _first_above(aborted, header.producer_id, INT64_MIN)
+    if group == aborted.count or aborted.listed[group].producer_id != header.producer_id:
+        return is_marker
+    if is_marker:
         kind = batch_control_type(data, header)
         if kind == CONTROL_ABORT or kind == CONTROL_COMMIT:
-            index = _open_index(aborted, header.producer_id)
-            if index >= 0:
-                aborted.open_count -= 1
-                aborted.open_ids[index] = aborted.open_ids[aborted.open_count]
+            aborted.listed[group].marker_offset = header.last_offset
         return True
-    return header.attributes & TRANSACTIONAL_BIT != 0 and _open_index(aborted, header.producer_id) >= 0
+    index = _first_above(aborted, header.producer_id, aborted.listed[group].marker_offset)
+    return (index < aborted.count and aborted.listed[index].producer_id == header.producer_id
+            and aborted.listed[index].first_offset <= header.last_offset)
 
 
 cdef void aborted_free(AbortedTransactions* aborted) noexcept nogil:
     free(aborted.listed)
-    free(aborted.open_ids)
     memset(aborted, 0, sizeof(AbortedTransactions))
 
 
@@ -116,7 +111,7 @@ def kept_base_offsets(list aborted_transactions, bytes records):
     try:
         for producer_id, first_offset in aborted_transactions:
             if not aborted_add(&aborted, producer_id, first_offset):
-                raise ValueError("too many aborted transactions")
+                raise MemoryError
         while p < end and batch_header_read(p, end, &header) == BATCH_OK:
             if not aborted_leaves_out(&aborted, &header, p):
                 kept.append(header.base_offset)

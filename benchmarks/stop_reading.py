@@ -60,9 +60,8 @@ def measure(servers: str, topic: str, records: int, pause_s: float, bound_kib: i
             queued.append(consumer.counters()["fetched_queue_bytes"])
         grown_mib = resident_mib() - before_mib
         most_mib, bound_mib = max(queued) / (1 << 20), bound_kib / 1024
-        print(
-            f"bound {bound_mib:.0f} MiB; queued at most {most_mib:.1f} MiB, resident {grown_mib:+.1f} MiB"
-        )
+        queued_words = f"queued at most {most_mib:.1f} MiB, resident {grown_mib:+.1f} MiB"
+        print(f"bound {bound_mib:.0f} MiB; {queued_words}")
         rates = []
         while seen < records:
             began = time.monotonic()
