@@ -85,6 +85,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "fetch_position": (),
     "fetcher": (),
     "fetch_intake": (),
+    "fetch_sessions": (),
     "fetch_targets": (),
     "fetch_validation": (),
     "fetch_request": (),

@@ -105,7 +105,6 @@ cdef class ConsumerCore(ClientCore):
         fetcher.settings.request.min_bytes = settings["fetch.min.bytes"]
         fetcher.settings.request.max_bytes = max(settings["fetch.max.bytes"], 1)
         fetcher.settings.request.partition_max_bytes = settings["max.partition.fetch.bytes"]
-        fetcher.settings.request.session_epoch = -1
         fetcher.settings.read_committed = settings["isolation.level"] == "read_committed"
         fetcher.settings.request.isolation_level = 1 if fetcher.settings.read_committed else 0
         fetcher.settings.partition_eof = settings["enable.partition.eof"]

@@ -10,4 +10,5 @@ from fastkafka._core.fetcher cimport Fetcher
 from fastkafka._core.frame cimport Frame
 
 cdef void intake_partition(Fetcher* fetcher, FetchTarget* target, FetchedPartition* fetched, Frame* frame) noexcept nogil
+cdef void intake_unchanged(Fetcher* fetcher, FetchTarget* target) noexcept nogil
 cdef bint intake_decode_some(Fetcher* fetcher) noexcept nogil

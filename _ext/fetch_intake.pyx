@@ -5,7 +5,7 @@
 # next: fetched_records decodes; consumer_core returns the records
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from fastkafka._core.aborted_transactions cimport aborted_leaves_out
 from fastkafka._core.atomic cimport add64, store32, store64_relaxed
 from fastkafka._core.clock cimport monotonic_ns
@@ -41,11 +41,23 @@ cdef inline int64_t _now_ns(Fetcher* fetcher) noexcept nogil:
     return fetcher.transport.loop.now_ns
 
 
+cdef inline bint _counts(FetchTarget* target) noexcept nogil:
+    """Say whether what was asked is what is wanted now."""
+    cdef FetchPosition* position = <FetchPosition*>target.position
+    return (position.fetch_generation == target.fetch_generation and position.state == FETCH_FETCHING
+            and position.fetch_offset == target.fetch_offset
+            and position.partition.leader_epoch == target.current_leader_epoch)
+
+
 cdef void intake_partition(Fetcher* fetcher, FetchTarget* target, FetchedPartition* fetched, Frame* frame) noexcept nogil:
     cdef FetchPosition* position = <FetchPosition*>target.position
-    if (position.fetch_generation != target.fetch_generation or position.state != FETCH_FETCHING
-            or position.fetch_offset != target.fetch_offset
-            or position.partition.leader_epoch != target.current_leader_epoch):
+    if fetched.error_code == 0 and memcmp(position.partition.topic.topic_id, target.topic_id, 16) == 0:
+        # Also when the rest does not count any more: in a session nobody repeats them.
+        store64_relaxed(&position.high_watermark, fetched.high_watermark)
+        store64_relaxed(&position.last_stable_offset, fetched.last_stable_offset)
+        store64_relaxed(&position.log_start_offset, fetched.log_start_offset)
+        target.is_told = True
+    if not _counts(target):
         return
     if fetched.diverging_epoch >= 0:
         fetcher.response_has_something = True
@@ -58,9 +70,6 @@ cdef void intake_partition(Fetcher* fetcher, FetchTarget* target, FetchedPartiti
             return
         _partition_failed(fetcher, position, fetched)
         return
-    store64_relaxed(&position.high_watermark, fetched.high_watermark)
-    store64_relaxed(&position.last_stable_offset, fetched.last_stable_offset)
-    store64_relaxed(&position.log_start_offset, fetched.log_start_offset)
     position.last_error_code = 0
     position.metadata_attempts = 0
     if fetched.preferred_read_replica >= 0:
@@ -69,7 +78,13 @@ cdef void intake_partition(Fetcher* fetcher, FetchTarget* target, FetchedPartiti
         fetcher.response_has_something = True
         _walk_batches(fetcher, position, fetched, frame)
     if fetcher.settings.partition_eof:
-        _look_for_end(fetcher, position, fetched)
+        _look_for_end(fetcher, position)
+
+
+cdef void intake_unchanged(Fetcher* fetcher, FetchTarget* target) noexcept nogil:
+    """An answer within a session left a partition out: there is nothing new, and its end is where it was."""
+    if target.is_told and _counts(target):
+        _look_for_end(fetcher, <FetchPosition*>target.position)
 
 
 cdef void _prefer(Fetcher* fetcher, FetchPosition* position, int32_t node_id) noexcept nogil:
@@ -168,12 +183,12 @@ cdef void _walk_batches(Fetcher* fetcher, FetchPosition* position, FetchedPartit
         position_back_off(position, _now_ns(fetcher) + fetcher.settings.error_backoff_ns)
 
 
-cdef void _look_for_end(Fetcher* fetcher, FetchPosition* position, FetchedPartition* fetched) noexcept nogil:
+cdef void _look_for_end(Fetcher* fetcher, FetchPosition* position) noexcept nogil:
     """Queue a _PARTITION_EOF, behind the records before it, when the partition has no more."""
     cdef UndecodedBatch event
-    cdef int64_t end = fetched.high_watermark
-    if fetcher.settings.read_committed and fetched.last_stable_offset >= 0:
-        end = min(end, fetched.last_stable_offset)
+    cdef int64_t end = position.high_watermark
+    if fetcher.settings.read_committed and position.last_stable_offset >= 0:
+        end = min(end, position.last_stable_offset)
     if position.fetch_offset < end or position.end_told_at == position.fetch_offset or end < 0:
         return
     memset(&event, 0, sizeof(event))

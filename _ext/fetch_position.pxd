@@ -51,6 +51,9 @@ cdef struct FetchPosition:                # made once per partition, lives as lo
     int64_t retry_at_ns
     int64_t metadata_at_ns                # when to ask again for its leader
     int32_t metadata_attempts             # in a row, without a leader
+    void* session                         # FetchSession* of the broker that was told last to fetch it; NULL: none
+    int32_t session_slot                  # its place there
+    bint is_chosen                        # by the last look at what a broker is to be asked for
     int64_t records_decoded
     int64_t bytes_decoded                 # of whole batches, as fetched
     int64_t end_told_at                   # fetch_offset for which _PARTITION_EOF was told

@@ -39,6 +39,7 @@ cdef void position_apply(FetchPosition* position, PositionWish* wish) noexcept n
     store32(&position.waits_for_room, 0)
     if not wish.is_assigned:
         position.state = FETCH_IDLE
+        position.is_chosen = False
         position_prefer_leader(position)
         position.fetch_offset = position.start_offset = OFFSET_UNKNOWN
         return

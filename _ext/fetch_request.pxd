@@ -24,6 +24,9 @@ cdef struct FetchTarget:                  # one partition of a request
     int64_t log_start_offset
     int32_t fetch_generation
     void* position                        # FetchPosition*
+    int32_t next_slot                     # of a session's bucket, or of its free slots
+    bint is_answered                      # by the response to the request under way
+    bint is_told                          # a response has said its watermarks since the session has it
 
 cdef struct FetchRequestSettings:
     const char* client_id
@@ -39,4 +42,5 @@ cdef struct FetchRequestSettings:
     int32_t session_epoch
 
 cdef bint fetch_request_encode(Bytes* out, int16_t version, FetchRequestSettings* settings,
-                               FetchTarget* targets, int32_t count) noexcept nogil
+                               FetchTarget* targets, const int32_t* listed, int32_t count,
+                               FetchTarget* forgotten, int32_t forgotten_count) noexcept nogil

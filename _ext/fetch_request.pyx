@@ -102,37 +102,78 @@ cdef char* _put_partition(char* p, int16_t version, FetchTarget* target, int32_t
     return p
 
 
-cdef bint fetch_request_encode(Bytes* out, int16_t version, FetchRequestSettings* settings,
-                               FetchTarget* targets, int32_t count) noexcept nogil:
-    """Encode a request for `count` targets into `out`, in place of what was there; False without memory.
-
-    Targets of one topic that follow each other become one topic of the request.
-    """
-    cdef bint flexible = version >= FETCH_VERSION_FLEXIBLE
+cdef size_t _bytes_max(FetchRequestSettings* settings, FetchTarget* targets, const int32_t* listed, int32_t count,
+                       FetchTarget* forgotten, int32_t forgotten_count) noexcept nogil:
     cdef size_t bytes = HEAD_BYTES_MAX + <size_t>settings.client_id_bytes + <size_t>settings.rack_id_bytes
-    cdef int32_t index, following, topic_count = 0
-    cdef char* p
+    cdef int32_t index
     for index in range(count):
-        bytes += PARTITION_BYTES_MAX + TOPIC_BYTES_MAX + <size_t>targets[index].topic_bytes
-        if index == 0 or not _same_topic(&targets[index], &targets[index - 1]):
+        bytes += PARTITION_BYTES_MAX + TOPIC_BYTES_MAX + <size_t>targets[listed[index]].topic_bytes
+    for index in range(forgotten_count):
+        bytes += PARTITION_BYTES_MAX + TOPIC_BYTES_MAX + <size_t>forgotten[index].topic_bytes
+    return bytes
+
+
+cdef char* _put_topics(char* p, int16_t version, FetchRequestSettings* settings, FetchTarget* targets,
+                       const int32_t* listed, int32_t count) noexcept nogil:
+    cdef bint flexible = version >= FETCH_VERSION_FLEXIBLE
+    cdef int32_t index, following, topic_count = 0
+    for index in range(count):
+        if index == 0 or not _same_topic(&targets[listed[index]], &targets[listed[index - 1]]):
             topic_count += 1
-    if not bytes_reserve(out, bytes):
-        return False
-    p = _put_count(_put_head(out.data, version, settings), topic_count, flexible)
+    p = _put_count(p, topic_count, flexible)
     index = 0
     while index < count:
         following = index + 1
-        while following < count and _same_topic(&targets[following], &targets[index]):
+        while following < count and _same_topic(&targets[listed[following]], &targets[listed[index]]):
             following += 1
-        p = _put_topic(p, version, &targets[index], following - index)
+        p = _put_topic(p, version, &targets[listed[index]], following - index)
         while index < following:
-            p = _put_partition(p, version, &targets[index], settings.partition_max_bytes)
+            p = _put_partition(p, version, &targets[listed[index]], settings.partition_max_bytes)
             index += 1
         if flexible:
             p[0] = 0
             p += 1
+    return p
+
+
+cdef char* _put_forgotten(char* p, int16_t version, FetchTarget* forgotten, int32_t count) noexcept nogil:
+    cdef bint flexible = version >= FETCH_VERSION_FLEXIBLE
+    cdef int32_t index, following, topic_count = 0
+    for index in range(count):
+        if index == 0 or not _same_topic(&forgotten[index], &forgotten[index - 1]):
+            topic_count += 1
+    p = _put_count(p, topic_count, flexible)
+    index = 0
+    while index < count:
+        following = index + 1
+        while following < count and _same_topic(&forgotten[following], &forgotten[index]):
+            following += 1
+        p = _put_topic(p, version, &forgotten[index], following - index)
+        while index < following:
+            put_int32(p, forgotten[index].partition)
+            p += 4
+            index += 1
+        if flexible:
+            p[0] = 0
+            p += 1
+    return p
+
+
+cdef bint fetch_request_encode(Bytes* out, int16_t version, FetchRequestSettings* settings,
+                               FetchTarget* targets, const int32_t* listed, int32_t count,
+                               FetchTarget* forgotten, int32_t forgotten_count) noexcept nogil:
+    """Encode a request for the `count` targets that are listed into `out`, in place of what was there.
+
+    Targets of one topic that follow each other become one topic of the request; so do those to be forgotten (version 7).
+    Returns: False without memory
+    """
+    cdef bint flexible = version >= FETCH_VERSION_FLEXIBLE
+    cdef char* p
+    if not bytes_reserve(out, _bytes_max(settings, targets, listed, count, forgotten, forgotten_count)):
+        return False
+    p = _put_topics(_put_head(out.data, version, settings), version, settings, targets, listed, count)
     if version >= 7:
-        p = _put_count(p, 0, flexible)                    # forgotten_topics_data
+        p = _put_forgotten(p, version, forgotten, forgotten_count)
     if version >= 11:
         if flexible:
             p = put_unsigned(p, <unsigned int>settings.rack_id_bytes + 1)
@@ -151,18 +192,22 @@ cdef bint fetch_request_encode(Bytes* out, int16_t version, FetchRequestSettings
 
 def encode_fetch_request(int version, bytes client_id, list partitions, *, int max_wait_ms=500, int min_bytes=1,
                          int max_bytes=52428800, int partition_max_bytes=1048576, int isolation_level=1,
-                         int session_id=0, int session_epoch=-1, bytes rack_id=b""):
+                         int session_id=0, int session_epoch=-1, bytes rack_id=b"", tuple forgotten=()):
     """Return a Fetch request with correlation id 0, without its length; for tests.
 
     Args: partitions: [(topic (bytes), topic_id (16 bytes), partition, current_leader_epoch, fetch_offset,
-          last_fetched_epoch, log_start_offset)]
+          last_fetched_epoch, log_start_offset)]; forgotten: ((topic, topic_id, partition), ...)
     """
     cdef FetchRequestSettings settings
     cdef Bytes out
-    cdef FetchTarget* targets = <FetchTarget*>calloc(len(partitions) + 1, sizeof(FetchTarget))
+    cdef int32_t count = <int32_t>len(partitions)
+    cdef FetchTarget* targets = <FetchTarget*>calloc(len(partitions) + len(forgotten) + 1, sizeof(FetchTarget))
+    cdef int32_t* listed = <int32_t*>calloc(len(partitions) + 1, sizeof(int32_t))
     cdef FetchTarget* target
     cdef Py_ssize_t index
-    if targets == NULL:
+    if targets == NULL or listed == NULL:
+        free(targets)
+        free(listed)
         raise MemoryError
     memset(&out, 0, sizeof(out))
     settings.client_id = PyBytes_AS_STRING(client_id)
@@ -187,11 +232,20 @@ def encode_fetch_request(int version, bytes client_id, list partitions, *, int m
             target.fetch_offset = offset
             target.last_fetched_epoch = last_epoch
             target.log_start_offset = log_start
-        if not fetch_request_encode(&out, <int16_t>version, &settings, targets, <int32_t>len(partitions)):
+            listed[index] = <int32_t>index
+        for index, (topic, topic_id, partition) in enumerate(forgotten):
+            target = &targets[count + index]
+            target.topic = PyBytes_AS_STRING(topic)
+            target.topic_bytes = <int16_t>PyBytes_GET_SIZE(topic)
+            memcpy(target.topic_id, PyBytes_AS_STRING(topic_id), 16)
+            target.partition = partition
+        if not fetch_request_encode(&out, <int16_t>version, &settings, targets, listed, count,
+                                    targets + count, <int32_t>len(forgotten)):
             raise MemoryError
         return PyBytes_FromStringAndSize(out.data + 4, <Py_ssize_t>out.used_bytes - 4)
     finally:
         free(targets)
+        free(listed)
         bytes_free(&out)
 
 include "faces/fetch_request.pxi"

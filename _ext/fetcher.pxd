@@ -9,7 +9,8 @@ from fastkafka._core.buffer cimport Bytes
 from fastkafka._core.cluster_view cimport Broker
 from fastkafka._core.connection cimport Connection, Request, Transport
 from fastkafka._core.fetch_position cimport FetchPosition, PositionWish
-from fastkafka._core.fetch_request cimport FetchRequestSettings, FetchTarget
+from fastkafka._core.fetch_request cimport FetchRequestSettings
+from fastkafka._core.fetch_sessions cimport FetchSession
 from fastkafka._core.fetched_records cimport BatchDecoder, FetchedBatch, FetchedQueue, UndecodedBatch
 from fastkafka._core.tls cimport iovec
 from fastkafka._core.topics cimport Partition, Topic
@@ -42,13 +43,12 @@ cdef struct BrokerFetcher:
     Request request
     iovec part
     Bytes encoded
-    FetchTarget* targets
-    int32_t target_count
-    int32_t target_capacity
+    FetchSession session
     int32_t first_target                  # rotates, so that no partition is always asked last
     bint in_flight
     bint is_wanted                        # some partition of it may be fetched
-    bint leaves_out                       # the targets are not all that will be asked of it soon
+    bint leaves_out                       # what was chosen is not all that will be asked of it soon
+    bint needs_names                      # the id of a topic is not known
     int32_t empty_in_a_row                # answers without anything that came before their time
     int64_t sent_at_ns
     int64_t wait_ns                       # what the Fetch under way lets the broker wait for something

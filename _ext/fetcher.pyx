@@ -28,14 +28,17 @@ from fastkafka._core.fetch_position cimport (
     position_is_doubtful, position_note_asking, position_prefer_leader,
 )
 from fastkafka._core.fetch_request cimport (
-    API_FETCH, FETCH_VERSION_MAX, FETCH_VERSION_MIN, fetch_request_encode,
+    API_FETCH, FETCH_VERSION_MAX, FETCH_VERSION_MIN, FetchTarget, fetch_request_encode,
 )
 from fastkafka._core.fetch_response cimport (
     FETCH_RESPONSE_END, FETCH_RESPONSE_PARTITION, FetchResponse, FetchedPartition, fetch_response_begin,
     fetch_response_next,
 )
-from fastkafka._core.fetch_intake cimport intake_decode_some, intake_partition
-from fastkafka._core.fetch_targets cimport target_of, targets_collect, targets_source, targets_version
+from fastkafka._core.fetch_intake cimport intake_decode_some, intake_partition, intake_unchanged
+from fastkafka._core.fetch_sessions cimport (
+    session_find, session_free, session_prepare, session_restart, session_take_answer,
+)
+from fastkafka._core.fetch_targets cimport targets_choose, targets_source, targets_version
 from fastkafka._core.fetch_validation cimport validation_want
 from fastkafka._core.fetched_records cimport EVENT_TEXT_BYTES, decoder_free, fetched_event, fetched_push
 from fastkafka._core.frame cimport Frame, frame_release
@@ -230,15 +233,29 @@ cdef bint _has_room(Fetcher* fetcher) noexcept nogil:
 
 cdef void _refuse_broker(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     """The broker speaks no version of Fetch that we do."""
-    cdef int32_t index
+    cdef FetchPosition* position = fetcher.positions
     cdef char[EVENT_TEXT_BYTES] text
     snprintf(text, sizeof(text), "broker %d (%.80s:%d) has no version of Fetch from %d to %d",
              broker_fetcher.broker.node_id, broker_fetcher.broker.host, broker_fetcher.broker.port,
              <int>FETCH_VERSION_MIN, <int>FETCH_VERSION_MAX)
-    for index in range(broker_fetcher.target_count):
-        fetcher_tell_error(fetcher, <FetchPosition*>broker_fetcher.targets[index].position, ERROR_UNSUPPORTED_FEATURE,
-                    broker_fetcher.targets[index].fetch_offset, text)
+    while position != NULL:
+        if position.is_chosen:
+            fetcher_tell_error(fetcher, position, ERROR_UNSUPPORTED_FEATURE, position.fetch_offset, text)
+        position = position.next
     broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+
+
+cdef bint _encode(Fetcher* fetcher, BrokerFetcher* broker_fetcher, int16_t version,
+                  FetchRequestSettings* settings) noexcept nogil:
+    """Encode what the broker does not know of what was chosen; False without memory."""
+    cdef FetchSession* session = &broker_fetcher.session
+    broker_fetcher.first_target = (broker_fetcher.first_target + 1) % max(1, fetcher.position_count)
+    if not session_prepare(session, version, fetcher.positions, fetcher.position_count, broker_fetcher.first_target):
+        return False
+    settings.session_id = session.session_id
+    settings.session_epoch = session.session_epoch
+    return fetch_request_encode(&broker_fetcher.encoded, version, settings, session.slots, session.listed,
+                                session.listed_count, session.forgotten, session.forgotten_count)
 
 
 cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
@@ -249,8 +266,7 @@ cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     cdef int16_t version
     if broker_fetcher.in_flight or broker_fetcher.retry_at_ns > _now_ns(fetcher) or not _has_room(fetcher):
         return
-    targets_collect(fetcher, broker_fetcher)
-    if broker_fetcher.target_count == 0:
+    if not targets_choose(fetcher, broker_fetcher):
         return
     if broker_fetcher.leaves_out and broker_fetcher.partial_at_ns > _now_ns(fetcher):
         fetcher.next_at_ns = min(fetcher.next_at_ns, broker_fetcher.partial_at_ns)
@@ -271,8 +287,8 @@ cdef void _send(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     settings.max_bytes = <int32_t>min(
         min(<int64_t>settings.max_bytes, fetcher.settings.queued_bytes_max),
         max(<int64_t>RESPONSE_BYTES_FIRST, load64(&fetcher.bound_bytes) // 4))
-    if not fetch_request_encode(&broker_fetcher.encoded, version, &settings, broker_fetcher.targets,
-                                broker_fetcher.target_count):
+    if not _encode(fetcher, broker_fetcher, version, &settings):
+        session_restart(&broker_fetcher.session)
         broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
         return
     memset(request, 0, sizeof(Request))
@@ -300,6 +316,7 @@ cdef void _on_failed(Request* request, Connection* connection, int error_code, b
     """The connection ended: the same offsets are asked for again when it, or another leader, is up."""
     cdef BrokerFetcher* broker_fetcher = <BrokerFetcher*>request.owner
     broker_fetcher.in_flight = False
+    session_restart(&broker_fetcher.session)       # nobody knows whether the broker has heard of it
     _changed(broker_fetcher.fetcher)
 
 
@@ -325,28 +342,26 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
     cdef FetchResponse response
     cdef FetchedPartition partition
     cdef FetchTarget* target
-    cdef int32_t hint = 0
     broker_fetcher.in_flight = False
     _changed(fetcher)
     if not _is_well_formed(request.api_version, frame):
+        session_restart(&broker_fetcher.session)
         broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
         return -1
     fetcher.transport.counters.fetch_bytes += <int64_t>frame.bytes
     fetch_response_begin(&response, request.api_version, frame.data, frame.data + frame.bytes)
     connection_mute(connection, response.throttle_time_ms)
-    if response.error_code != 0:
-        # Only sessions give these, and none is asked for: whatever it means, asking at once would not help.
-        log_push(fetcher.transport.log, LOG_WARNING, "broker %d: fetch failed with error code %d",
-                 broker_fetcher.broker.node_id, <int>response.error_code)
-        broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+    if not session_take_answer(&broker_fetcher.session, &response):
+        _refused(fetcher, broker_fetcher, response.error_code)
+        return 0
     fetcher.answering_id = broker_fetcher.broker.node_id
     fetcher.response_has_batch = fetcher.response_has_something = False
     while fetch_response_next(&response, &partition, &fetcher.aborted) == FETCH_RESPONSE_PARTITION:
-        target = target_of(broker_fetcher, &response, partition.partition, &hint)
-        if target != NULL:
+        target = session_find(&broker_fetcher.session, &response, partition.partition)
+        if target != NULL and not target.is_answered:
+            target.is_answered = True
             intake_partition(fetcher, target, &partition, frame)
-            target.position = NULL
-    _back_off_unanswered(fetcher, broker_fetcher)
+    _look_at_unanswered(fetcher, broker_fetcher)
     _slow_down_when_empty(fetcher, broker_fetcher)
     _send(fetcher, broker_fetcher)
     return 0
@@ -355,6 +370,8 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
 cdef void _slow_down_when_empty(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
     """A broker waits fetch.wait.max.ms before it answers with nothing. One that does not must not make us spin."""
     cdef int64_t wait_ns = broker_fetcher.wait_ns
+    if broker_fetcher.leaves_out and not fetcher.response_has_something:
+        store32(&fetcher.was_bounded, 1)          # what has no room had something, or nobody has
     broker_fetcher.partial_at_ns = 0 if fetcher.response_has_something else _now_ns(fetcher) + PARTIAL_PAUSE_NS
     if fetcher.response_has_something or _now_ns(fetcher) - broker_fetcher.sent_at_ns >= wait_ns // 2:
         broker_fetcher.empty_in_a_row = 0
@@ -364,15 +381,37 @@ cdef void _slow_down_when_empty(Fetcher* fetcher, BrokerFetcher* broker_fetcher)
         broker_fetcher.retry_at_ns = _now_ns(fetcher) + min(wait_ns // 2, <int64_t>EMPTY_PAUSE_NS_MAX)
 
 
-cdef void _back_off_unanswered(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
-    """A broker that leaves out what was asked for must not be asked again at once, and for ever."""
+cdef void _refused(Fetcher* fetcher, BrokerFetcher* broker_fetcher, int16_t error_code) noexcept nogil:
+    """The broker has no such session (any more), or something is wrong with the whole request."""
+    if broker_fetcher.session.is_full:
+        log_push(fetcher.transport.log, LOG_WARNING, "broker %d: fetch failed with error code %d",
+                 broker_fetcher.broker.node_id, <int>error_code)
+        broker_fetcher.retry_at_ns = _now_ns(fetcher) + fetcher.settings.error_backoff_ns
+        return
+    log_push(fetcher.transport.log, LOG_DEBUG, "broker %d: fetch session ended with error code %d",
+             broker_fetcher.broker.node_id, <int>error_code)
+    _send(fetcher, broker_fetcher)
+
+
+cdef void _look_at_unanswered(Fetcher* fetcher, BrokerFetcher* broker_fetcher) noexcept nogil:
+    """A broker that leaves out what was asked for must not be asked again at once, and for ever.
+
+    Within a session, what is left out is unchanged.
+    """
+    cdef FetchSession* session = &broker_fetcher.session
     cdef FetchTarget* target
     cdef FetchPosition* position
-    cdef int32_t index
-    for index in range(broker_fetcher.target_count):
-        target = &broker_fetcher.targets[index]
+    cdef int32_t slot
+    if not session.is_full and not fetcher.settings.partition_eof:
+        return
+    for slot in range(session.slot_count):
+        target = &session.slots[slot]
         position = <FetchPosition*>target.position
-        if position != NULL and position.fetch_generation == target.fetch_generation:
+        if position == NULL or target.is_answered:
+            continue
+        if not session.is_full:
+            intake_unchanged(fetcher, target)
+        elif position.fetch_generation == target.fetch_generation:
             fetcher_want_leader(fetcher, position, "the broker did not answer for it")
             position_back_off(position, _now_ns(fetcher) + fetcher.settings.error_backoff_ns)
 
@@ -502,7 +541,7 @@ cdef void fetcher_destroy(Fetcher* fetcher) noexcept nogil:
         fetcher.brokers = broker_fetcher.next
         broker_fetcher.broker.inbound = NULL
         bytes_free(&broker_fetcher.encoded)
-        free(broker_fetcher.targets)
+        session_free(&broker_fetcher.session)
         free(broker_fetcher)
     aborted_free(&fetcher.aborted)
     decoder_free(&fetcher.decoder)

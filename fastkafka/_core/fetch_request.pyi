@@ -13,4 +13,5 @@ def encode_fetch_request(
     session_id: int = 0,
     session_epoch: int = -1,
     rack_id: bytes = b"",
+    forgotten: tuple[tuple[bytes, bytes, int], ...] = (),
 ) -> bytes: ...

@@ -32,7 +32,7 @@ request_topics = st.lists(
 
 
 def request_body(
-    version: int, topics: list[Any], limits: dict[str, int], rack_id: str
+    version: int, topics: list[Any], forgotten: list[Any], limits: dict[str, int], rack_id: str
 ) -> dict[str, Any]:
     """Return the request as the table codec takes it, without the fields that a version lacks."""
     rows = []
@@ -63,6 +63,13 @@ def request_body(
     if version >= 7:
         body["session_id"] = limits["session_id"]
         body["session_epoch"] = limits["session_epoch"]
+        body["forgotten_topics_data"] = [
+            {
+                **({"topic": name} if version <= 12 else {"topic_id": topic_id}),
+                "partitions": [partition for partition, *_ in targets],
+            }
+            for name, topic_id, targets in forgotten
+        ]
     if version >= 11:
         body["rack_id"] = rack_id
     return body
@@ -72,6 +79,7 @@ def request_body(
 @settings(max_examples=40)
 @given(
     topics=request_topics,
+    forgotten=request_topics,
     client_id=names,
     rack_id=st.just("") | names,
     limits=st.fixed_dictionaries(
@@ -87,15 +95,29 @@ def request_body(
     ),
 )
 def test_requests_are_those_of_the_table(
-    version: int, topics: list[Any], client_id: str, rack_id: str, limits: dict[str, int]
+    version: int,
+    topics: list[Any],
+    forgotten: list[Any],
+    client_id: str,
+    rack_id: str,
+    limits: dict[str, int],
 ) -> None:
     flat = [
         (name.encode(), topic_id, *row) for name, topic_id, targets in topics for row in targets
     ]
     native = encode_fetch_request(
-        version, client_id.encode(), flat, rack_id=rack_id.encode(), **limits
+        version,
+        client_id.encode(),
+        flat,
+        rack_id=rack_id.encode(),
+        forgotten=tuple(
+            (name.encode(), topic_id, partition)
+            for name, topic_id, targets in forgotten
+            for partition, *_ in targets
+        ),
+        **limits,
     )
-    body = request_body(version, topics, limits, rack_id)
+    body = request_body(version, topics, forgotten, limits, rack_id)
     assert native == protocol.encode_request(FETCH, version, 0, client_id, body)
 
 

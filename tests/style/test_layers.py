@@ -21,7 +21,7 @@ LAYERS: dict[str, str] = {
     " buffer_import text_lines record_batch_writer partition_queue accumulator whole_batches"
     " batch_compression sequences sender availability gathering delivery delivery_ranges"
     " produce_request produce_response refusal",
-    "inbound": "fetch_position fetcher fetch_targets fetch_validation fetch_intake"
+    "inbound": "fetch_position fetcher fetch_targets fetch_sessions fetch_validation fetch_intake"
     " fetch_request fetch_response aborted_transactions fetched_records fetch_wishes fetched_parts"
     " arrow_export fetched_columns"
     " recent_batches",
