@@ -36,6 +36,11 @@ SHOWN: dict[str, list[str]] = {
     ],
     "mirror.py": [r"^3 records in \d batches copied to mirror, 0 not acknowledged"],
     "consume.py": [r"^\d 0 b'key' b'value'", r"^3 records in 2 partitions of examples"],
+    "group.py": [
+        r"^reads: \['examples \[0\]', 'examples \[1\]'\]",
+        r"^gives back: \['examples \[0\]', 'examples \[1\]'\]",
+        r"^3 records of examples",
+    ],
     "serializers.py": [r"^refused: ", r"^customer 7 orders Order\(item='chair', count=1\)"],
     "outcomes.py": [
         r"^MSG_SIZE_TOO_LARGE - may it help to repeat it\? False",
@@ -44,7 +49,7 @@ SHOWN: dict[str, list[str]] = {
     "cluster.py": [r"^new bootstrap servers: 1", r"  broker \d at 127\.0\.0\.1:\d+"],
 }
 
-READERS = ("consume.py", "columns.py", "mirror.py")
+READERS = ("consume.py", "group.py", "columns.py", "mirror.py")
 
 
 @pytest.fixture
