@@ -70,6 +70,7 @@ cdef struct Fetcher:
     UndecodedBatch* undecoded_head        # fetched, not decoded yet, in order
     UndecodedBatch* undecoded_tail
     UndecodedBatch* undecoded_free
+    int32_t wanted_id                     # the broker that this pass has found wanted last
     int64_t next_at_ns                    # when time alone changes something
     int32_t is_changed                    # atomic; look at everything in the next pass
     int32_t waits_for_room                # atomic

@@ -45,6 +45,7 @@ from fastkafka._core.frame cimport Frame, frame_release
 from fastkafka._core.log_ring cimport LOG_DEBUG, LOG_WARNING, log_push
 
 cdef enum:
+    NOBODY = -1000000                      # no broker's id
     EMPTY_IN_A_ROW_MAX = 8
     EMPTY_PAUSE_NS_MAX = 100000000
     PARTIAL_PAUSE_NS = 100000000           # between Fetches for some partitions, while others have no room
@@ -431,6 +432,9 @@ cdef int64_t _look_at(Fetcher* fetcher, FetchPosition* position, int64_t now_ns)
         _want_offset(fetcher, position)
     if position.state != FETCH_FETCHING or position.is_paused:
         return INT64_MAX
+    if (position.partition.leader_id == fetcher.wanted_id and position.preferred_until_ns == 0
+            and not position_is_doubtful(position)):
+        return INT64_MAX                  # one of many: its leader is known to be wanted
     broker = targets_source(fetcher, position)
     if broker == NULL:
         fetcher_want_leader(fetcher, position, "its leader is not known")
@@ -439,6 +443,7 @@ cdef int64_t _look_at(Fetcher* fetcher, FetchPosition* position, int64_t now_ns)
         validation_want(fetcher, position)
     elif _broker_fetcher(fetcher, broker) != NULL:
         (<BrokerFetcher*>broker.inbound).is_wanted = True
+        fetcher.wanted_id = broker.node_id
     return INT64_MAX
 
 
@@ -449,6 +454,7 @@ cdef int64_t fetcher_tick(void* owner, int64_t now_ns) noexcept nogil:
     cdef BrokerFetcher* broker_fetcher
     if exchange32(&fetcher.is_changed, 0) or now_ns >= fetcher.next_at_ns:
         fetcher.next_at_ns = INT64_MAX
+        fetcher.wanted_id = NOBODY
         position = fetcher.positions
         while position != NULL:
             fetcher.next_at_ns = min(fetcher.next_at_ns, _look_at(fetcher, position, now_ns))
