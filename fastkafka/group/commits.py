@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
+from concurrent.futures import Future, wait
 from typing import Any, Protocol, cast
 
 from fastkafka.config import Resolved
@@ -60,6 +61,7 @@ class Commits:
         self._timeout_s = config["socket.timeout.ms"] / 1000
         self._stored: dict[Place, OffsetToCommit] = {}
         self._committed: dict[Place, int] = {}
+        self._under_way: set[Future[None]] = set()
         self._is_last_call_unfinished = False
         self._one_by_one: asyncio.Lock | None = None
         if self.is_auto and self._interval_s > 0:
@@ -151,7 +153,13 @@ class Commits:
 
     def begin(self, rows: Collection[OffsetToCommit]) -> None:
         """Commit as commit_and_tell() does, without waiting for it. Any thread."""
-        self._control.run(self.commit_and_tell(rows))
+        commit = self._control.run(self.commit_and_tell(rows))
+        self._under_way.add(commit)
+        commit.add_done_callback(self._under_way.discard)
+
+    def finish(self, timeout_s: float | None) -> None:
+        """Wait for the commits that were begun: after leaving they are nobody's. Any thread."""
+        wait(list(self._under_way), timeout_s)
 
     # inside
 

@@ -126,19 +126,21 @@ class ConsumerGroup:
         try:
             self._revoke_all(_left_s(deadline))
         finally:
+            self.commits.finish(_left_s(deadline))
             self._is_subscribed = False
+            self._leave(_left_s(deadline))
             with self._lock:
                 self._steps.clear()
-            self._leave(_left_s(deadline))
 
     def close(self, timeout_s: float) -> None:
         """Commit what has been returned and leave; raises as unsubscribe() does."""
         if self._is_subscribed:
             self.unsubscribe(timeout_s)
-        elif self.commits.is_auto:
-            rows = self.commits.returned()
-            if rows:
-                self._control.call(self.commits.commit_and_tell(rows, timeout_s))
+            return
+        rows = self.commits.returned() if self.commits.is_auto else []
+        if rows:
+            self._control.call(self.commits.commit_and_tell(rows, timeout_s))
+        self.commits.finish(timeout_s)
 
     def identity(self) -> ConsumerGroupMetadata:
         """Return who this consumer is in its group; generation -1 while it is no member.

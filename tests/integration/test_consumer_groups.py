@@ -430,9 +430,13 @@ def test_health_says_where_the_membership_stands(
         broker.faults.clear()
     poll_until(lambda: len(numbers(consumer)) == PARTITIONS, consumer)
     poll_until(lambda: consumer.health().group == "stable", consumer)
-    consumer.begin_lease(1)
-    time.sleep(0.02)
-    assert consumer.health().reason is WaitReason.NO_HEARTBEAT
+
+    def is_held_back() -> bool:
+        consumer.begin_lease(1)  # until the next heartbeat is answered, which may be at once
+        time.sleep(0.01)
+        return consumer.health().reason is WaitReason.NO_HEARTBEAT
+
+    poll_until(is_held_back, consumer)
 
 
 def test_commit_that_is_not_waited_for_tells_on_commit(make: Make, topic: str) -> None:
@@ -456,6 +460,23 @@ def test_commit_that_is_not_waited_for_tells_on_commit(make: Make, topic: str) -
     assert error is not None
     assert error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
     assert rows[0].error == error
+
+
+@pytest.mark.parametrize("is_subscribed", [True, False])
+def test_close_waits_for_the_commits_that_were_begun(
+    make: Make, broker: EmbeddedBroker, topic: str, is_subscribed: bool
+) -> None:
+    consumer = make(**{"enable.auto.commit": False})
+    if is_subscribed:
+        consumer.subscribe([topic])
+        assert consumer.consume(1, TIMEOUT_S)
+    broker.faults.add(Fault("offset_commit", delay_ms=300, times=3))
+    for offset in (5, 6, 7):
+        consumer.commit(offsets=[TopicPartition(topic, 0, offset)])
+    consumer.close()
+    broker.faults.clear()
+    (found,) = make().committed([TopicPartition(topic, 0)], TIMEOUT_S)
+    assert found.offset == 7
 
 
 # --- faults and wrong use ----------------------------------------------------------------
