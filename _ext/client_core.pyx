@@ -325,8 +325,12 @@ cdef class ClientCore:
         if self.state.is_forked:
             raise ClosedError(f"this {type(self).__name__} was made before fork(): make a new one in the child process")
         if load32(&self.state.is_stopped):
-            raise ClosedError(f"{type(self).__name__} has been closed")
+            raise ClosedError(self.closed_words())
         return 0
+
+    def closed_words(self):
+        """Return what use after close() is answered with. confluent_kafka's clients say it in words of their own."""
+        return f"{type(self).__name__} has been closed"
 
     def raise_if_closed(self):
         """Raise ClosedError when the client was closed, or made before a fork()."""
@@ -340,7 +344,7 @@ cdef class ClientCore:
         if not taken:
             free(submission)
             self.check_usable()
-            raise ClosedError(f"{type(self).__name__} has been closed")
+            raise ClosedError(self.closed_words())
         return 0
 
     # --- the control thread's door ---

@@ -57,7 +57,7 @@ cdef int inquiry_ask(ClientCore core, Inquiry* inquiry) except -1:
     inquiry.references = 2
     if not submission_push(&core.state.submissions, &inquiry.submission):
         inquiry.references = 1
-        raise ClosedError(f"{type(core).__name__} has been closed")
+        raise ClosedError(core.closed_words())
     while not wait_for(&inquiry.answered, 0, monotonic_ns() + LOOK_MS * NS_PER_MS):
         core.check_usable()
     return 0

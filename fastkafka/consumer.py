@@ -140,9 +140,9 @@ class Consumer(Client, GroupCore):
                  returned so far or, with enable.auto.offset.store=false, what store_offsets() has
                  asynchronous: return at once, on_commit is told; `async` is another name of it
         Returns: None; or, when it waited, each partition, with its `error` when that failed
-        Raises:  KafkaException: _NO_OFFSET when there is nothing to commit; what the coordinator
-                 answers; UNKNOWN_MEMBER_ID when the group has given this consumer up; ValueError
-                 for both message and offsets
+        Raises:  ValueError for both message and offsets; when it waits, KafkaException: _NO_OFFSET
+                 when there is nothing to commit; what the coordinator answers; UNKNOWN_MEMBER_ID
+                 when the group has given this consumer up
         Thread:  any; commits reach the coordinator in the order of the calls
         """
         asynchronous = _without_alias(asynchronous, alias)
@@ -154,12 +154,15 @@ class Consumer(Client, GroupCore):
             rows = group.commits.returned()
         else:
             rows = _rows_of(message, offsets)
-        if not rows:
-            text = "Commit failed: Local: No offset stored"
-            raise exception_for(KafkaError(KafkaError._NO_OFFSET, text))
+        nothing = KafkaError(KafkaError._NO_OFFSET, "Commit failed: Local: No offset stored")
         if asynchronous:
-            group.commits.begin(rows)
+            if rows:
+                group.commits.begin(rows)
+            else:
+                self.tell_of_commit(nothing, [])
             return None
+        if not rows:
+            raise exception_for(nothing)
         return self._control.call(group.commits.commit_in_time(rows))
 
     def store_offsets(
@@ -206,6 +209,10 @@ class Consumer(Client, GroupCore):
         self.raise_if_closed()
         return self._of_group("consumer_group_metadata").identity()
 
+    def closed_words(self) -> str:
+        """Return confluent_kafka's words for use after close()."""
+        return "Consumer closed"
+
     def _of_group(self, call: str) -> ConsumerGroup:
         if self._group is None:
             text = f"{call}() needs group.id in the configuration"
@@ -229,6 +236,7 @@ class Consumer(Client, GroupCore):
         Each partition starts at its `offset`, which may be one of OFFSET_*; without one where the
         group has committed, else at auto.offset.reset. Paused partitions are paused no longer.
         """
+        self.raise_if_closed()
         wanted = _keyed(partitions)
         self._let_go([place for place in self.assigned_partitions() if place not in wanted])
         for place in wanted.values():

@@ -452,8 +452,11 @@ def test_commit_that_is_not_waited_for_tells_on_commit(make: Make, topic: str) -
         (partition, 20) for partition in range(PARTITIONS)
     ]
     with pytest.raises(KafkaException) as caught:
-        consumer.commit()
+        consumer.commit(asynchronous=False)
     assert caught.value.args[0] == KafkaError._NO_OFFSET
+    consumer.commit()
+    poll_until(lambda: bool(told), consumer)
+    assert told.pop() == (KafkaError(KafkaError._NO_OFFSET), [])
     consumer.commit(offsets=[TopicPartition("there is none", 0, 5)])
     poll_until(lambda: bool(told), consumer)
     error, rows = told.pop()
@@ -580,7 +583,7 @@ def test_closed_member_refuses_everything(make: Make, topic: str) -> None:
         consumer.commit,
         consumer.memberid,
     ):
-        with pytest.raises(ClosedError):
+        with pytest.raises(ClosedError, match="Consumer closed"):
             call()
 
 
