@@ -51,7 +51,7 @@ class Consumer(Client, GroupCore):
     Example:
         with Consumer({"bootstrap.servers": "127.0.0.1:9092", "group.id": "g"}) as consumer:
             consumer.subscribe(["logs"])
-            for message in consumer.consume(10000, timeout=1.0):
+            for message in consumer:
                 print(message.value())
     """
 
