@@ -7,7 +7,7 @@ Next:   heartbeats.py repeats what says nothing new; the consumer's poll() carri
 Source: KIP-848, KIP-1082 (the client makes the member id); ConsumerMembershipManager.java
 
 One task does one thing after the other: join, reconcile (revoke, then assign), say what is read
-now, wait. While the application takes its time over a step, plain heartbeats go on.
+now, wait. While the application takes its time over a step, heartbeats go on.
 """
 
 from __future__ import annotations
@@ -277,29 +277,25 @@ class ConsumerProtocol(Membership):
         self._epoch = body["member_epoch"]
         self._interval_ms = max(body["heartbeat_interval_ms"], _INTERVAL_MS_MIN)
         if body["assignment"] is not None:
-            self._target = {
-                (topic["topic_id"], partition)
-                for topic in body["assignment"]["topic_partitions"]
-                for partition in topic["partitions"]
-            }
+            self._target = _assigned(body)
         self._beat()
         self._look_again()
 
     def _beat(self) -> None:
-        epoch, interval_ms = self._epoch, self._interval_ms
+        """Have heartbeats go on, each with all that there is to say.
+
+        To a short one the coordinator tells a new assignment only once: when that answer is lost,
+        both wait for each other. To a whole one it tells the assignment every time.
+        """
+        epoch, interval_ms, target = self._epoch, self._interval_ms, self._target
         self._heartbeats.begin(
             Pulse(
                 _API,
-                {
-                    "group_id": self._group_id,
-                    "member_id": self._member_id,
-                    "member_epoch": epoch,
-                    "instance_id": self._instance_id,
-                },
+                functools.partial(_body_of_version, self._whole_body()),
                 lambda body: (
                     body["error_code"] == KafkaError.NO_ERROR
                     and body["member_epoch"] == epoch
-                    and body["assignment"] is None
+                    and (body["assignment"] is None or _assigned(body) == target)
                     and max(body["heartbeat_interval_ms"], _INTERVAL_MS_MIN) == interval_ms
                 ),
                 interval_ms,
@@ -448,6 +444,15 @@ class ConsumerProtocol(Membership):
 
     def _log(self, text: str, level: int = SYSLOG_INFO) -> None:
         self._control.log.tell(level, "group", text)
+
+
+def _assigned(body: dict[str, Any]) -> set[Numbered]:
+    """Return the partitions of an answer that has an assignment."""
+    return {
+        (topic["topic_id"], partition)
+        for topic in body["assignment"]["topic_partitions"]
+        for partition in topic["partitions"]
+    }
 
 
 def _new_member_id() -> str:

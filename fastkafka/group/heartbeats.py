@@ -14,14 +14,14 @@ that got lost is sent again by the control thread, to whoever is the coordinator
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, NamedTuple, cast
 
 from fastkafka import protocol
 from fastkafka.config import Resolved
 from fastkafka.control.control_thread import ControlThread
-from fastkafka.control.conversations import Answer
+from fastkafka.control.conversations import Answer, Body
 from fastkafka.control.coordinators import (
     GROUP,
     Coordinators,
@@ -50,7 +50,7 @@ class Pulse(NamedTuple):
     """
 
     api_name: str
-    body: Mapping[str, Any]
+    body: Body | Callable[[int], Body]
     is_plain: Callable[[dict[str, Any]], bool]
     interval_ms: int
     session_timeout_ms: int

@@ -40,7 +40,7 @@ class Coordinator(FakeGroup):
         if body["member_epoch"] == 0:
             self.epoch, self.is_news = self.epoch + 1, True
         assignment = None
-        if self.is_news and not code:
+        if (self.is_news or body["topic_partitions"] is not None) and not code:
             rows = [{"topic_id": id, "partitions": ps} for id, ps in self.assignment.items()]
             assignment, self.is_news = {"topic_partitions": rows}, False
         return {
@@ -157,7 +157,8 @@ def test_revoked_partitions_are_told_after_the_step_is_done(member):
     assert member.step() == (REVOKE, [0])
     before = len(member.group.heartbeats)
     member.rooms.run_until(lambda: member.core.repeating)
-    assert all(body["topic_partitions"] is None for body in member.group.heartbeats[before:])
+    owned = [{"topic_id": TOPIC_ID, "partitions": [0, 1]}]
+    assert all(body["topic_partitions"] == owned for body in member.group.heartbeats[before:])
     member.done()
     assert member.step() == (ASSIGN, [2])
     member.settle()
@@ -262,6 +263,20 @@ def test_leaving_ends_quietly_when_nobody_answers(member):
     member.rooms.run(member.membership.leave())
     assert member.rooms.loop.time() - began <= 5.1
     assert member.membership.identity().generation_id == -1
+
+
+def test_assignment_whose_answer_was_lost_is_told_again(member):
+    member.joined()
+    member.group.assign({TOPIC_ID: [1, 2]})
+    repeat_id, (node_id, _, body, _) = next(iter(member.core.repeating.items()))
+    member.group.epoch -= 1  # of a member that has something to give back first
+    member.group.heartbeat(node_id, 1, body)
+    assert not member.group.is_news
+    member.core.end_repetition(repeat_id, "failed", None, KafkaError._TRANSPORT, "gone")
+    assert member.step() == (REVOKE, [0])
+    member.done()
+    assert member.step() == (ASSIGN, [2])
+    member.settle()
 
 
 def test_changed_subscription_is_told(member):
