@@ -204,31 +204,14 @@ class Classic(Membership):
         self._joined_topics = frozenset(topics)
         self._heartbeats.stop()
         self._log(f"group {self._key.name}: joining: {reason}")
-        keeping = self._tasks.begin(self._keep_lease()) if self._owned else None
+        # The lease is not prolonged: nobody knows whether a coordinator has the JoinGroup. In a round
+        # that takes longer than a session, a cooperative member reads no further.
         try:
             joined = await self._joining.join(topics, self._owned, reason)
         except BaseException:
             self._why_join = reason
             raise
-        finally:
-            if keeping is not None:
-                keeping.cancel()
         self._take(joined)
-
-    async def _keep_lease(self) -> None:
-        """Let a cooperative member read on while it waits for the others of a round.
-
-        A coordinator that has its JoinGroup gives nothing of it away. But a process that stood
-        still may have been answered, and given up, since.
-        """
-        loop = asyncio.get_running_loop()
-        pause_s = self._session_timeout_ms / 3000
-        while True:
-            self._core().begin_lease(self._session_timeout_ms)
-            began = loop.time()
-            await asyncio.sleep(pause_s)
-            if loop.time() - began > 2 * pause_s:
-                return
 
     def _take(self, joined: Joined) -> None:
         """Begin what was assigned: heartbeats go on while the application carries it out."""
