@@ -204,8 +204,8 @@ class Classic(Membership):
         self._joined_topics = frozenset(topics)
         self._heartbeats.stop()
         self._log(f"group {self._key.name}: joining: {reason}")
-        # The lease is not prolonged: nobody knows whether a coordinator has the JoinGroup. In a round
-        # that takes longer than a session, a cooperative member reads no further.
+        # The lease is not prolonged: nobody knows whether a coordinator has the JoinGroup. In a
+        # round that takes longer than a session, a cooperative member reads no further.
         try:
             joined = await self._joining.join(topics, self._owned, reason)
         except BaseException:
