@@ -61,6 +61,12 @@ def verdict_of_most(codes: Collection[int]) -> Verdict:
     return max(map(_verdict_of_most, codes), default=Verdict.DONE)
 
 
+def verdict_of_asker(codes: Collection[int]) -> Verdict:
+    """Return what comes of an answer whose errors are judged by whoever asked."""
+    verdict = verdict_of_most(codes)
+    return Verdict.DONE if verdict >= Verdict.REFUSED else verdict
+
+
 def _verdict_of_most(code: int) -> Verdict:
     if code == KafkaError.NO_ERROR:
         return Verdict.DONE

@@ -12,50 +12,33 @@ cooperative ones read on, give back after it what others get, and then take part
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
-from typing import cast
 
 from fastkafka.config import Resolved
-from fastkafka.control.backoff import Backoff
-from fastkafka.control.client_log import SYSLOG_INFO, SYSLOG_WARNING
+from fastkafka.control.client_log import SYSLOG_WARNING
 from fastkafka.control.control_thread import ControlThread
-from fastkafka.control.coordinators import GROUP, Coordinators, GivenUp, Key, Question, Refused
-from fastkafka.control.core_face import GroupFace
-from fastkafka.control.running_tasks import RunningTasks
-from fastkafka.errors import ClosedError, KafkaError, KafkaException
+from fastkafka.control.coordinators import Coordinators, Question
+from fastkafka.errors import KafkaError, KafkaException
 from fastkafka.group.assignors import ASSIGNORS, Assignor
-from fastkafka.group.heartbeats import Ending, EndingReason, Heartbeats, Pulse
+from fastkafka.group.heartbeats import Ending, EndingReason, Pulse
 from fastkafka.group.joining import NO_GENERATION, NO_MEMBER_ID, Joined, Joining
 from fastkafka.group.leading import Leading
+from fastkafka.group.member import Member, MemberState
 from fastkafka.group.membership import (
-    Membership,
     MembershipStatus,
     Place,
     Rebalance,
     RebalanceKind,
     Subscription,
 )
-from fastkafka.group.steps import Steps
 from fastkafka.group.subscribed_topics import SubscribedTopics
 from fastkafka.types import ConsumerGroupMetadata
 
-_LEAVE_PATIENCE_S = 5.0
 _MEMBERS_SINCE = 3  # LeaveGroup by a list of members (KIP-345)
 
 
-class _State(Enum):
-    UNJOINED = "unjoined"
-    JOINING = "joining"
-    STABLE = "stable"
-    REBALANCING = "rebalancing"
-    STALE = "not polled"  # max.poll.interval.ms is over: waits for rejoin()
-    FATAL = "failed"
-
-
-class Classic(Membership):
+class Classic(Member):
     """One member of a classic group.
 
     Args: on_step: takes each Rebalance, for poll(); on_error: takes what the application must hear.
@@ -71,15 +54,8 @@ class Classic(Membership):
         on_step: Callable[[Rebalance], None],
         on_error: Callable[[KafkaError], None],
     ) -> None:
-        self._control = control
-        self._coordinators = coordinators
-        self._on_error = on_error
-        self._key = Key(config["group.id"], GROUP)
-        self._instance_id: str | None = config["group.instance.id"] or None
-        self._session_timeout_ms: int = config["session.timeout.ms"]
+        super().__init__(control, config, coordinators, on_step=on_step, on_error=on_error)
         self._heartbeat_interval_ms: int = config["heartbeat.interval.ms"]
-        self._max_poll_interval_ms: int = config["max.poll.interval.ms"]
-        self._backoff_ms = (config["retry.backoff.ms"], config["retry.backoff.max.ms"])
         assignors = _assignors_of(config["partition.assignment.strategy"])
         # With assignors of both kinds everything is given back, which all of them can live with.
         self._is_cooperative = all(one.protocol == "cooperative" for one in assignors.values())
@@ -88,18 +64,10 @@ class Classic(Membership):
         )
         self._leading = Leading(control, config, on_changed=self._on_partitions_changed)
         self._joining = Joining(config, coordinators, self._leading, assignors)
-        self._heartbeats = Heartbeats(control, config, coordinators, on_ended=self._on_ended)
-        self._steps = Steps(on_step)
-        self._tasks = RunningTasks()
-        self._running: asyncio.Task[None] | None = None
-        self._changed: asyncio.Event | None = None
-        self._subscription = Subscription(frozenset())
         self._joined_topics: frozenset[str] = frozenset()
-        self._state = _State.UNJOINED
         self._why_join: str | None = None  # why another round is needed
         self._owned: set[Place] = set()
         self._to_do: deque[tuple[RebalanceKind, set[Place]]] = deque()
-        self._last_error = ""
 
     # the face
 
@@ -107,88 +75,60 @@ class Classic(Membership):
         """Join the group, or join again with other topics."""
         self._subscription = subscription
         self._topics.watch(subscription)
-        if self._state is not _State.STALE:
+        if self._state is not MemberState.STALE:
             self._why_join = "the subscription changed"
-        if self._state is _State.FATAL:
-            self._state = _State.UNJOINED
-        if self._running is None:
-            self._changed = asyncio.Event()
-            self._running = self._tasks.begin(self._run())
-        self._look_again()
+        if self._state is MemberState.FATAL:
+            self._state = MemberState.UNJOINED
+        self._begin()
 
     def rejoin(self) -> None:
         """Join again when max.poll.interval.ms was exceeded before."""
-        if self._state is _State.STALE:
-            self._state = _State.UNJOINED
+        if self._state is MemberState.STALE:
+            self._state = MemberState.UNJOINED
             self._join_again("the application polls again")
 
     async def leave(self) -> None:
         """End the membership; the coordinator is told, unless a static member may be back."""
-        if self._running is None:
+        if not self._end():
             return
-        self._running.cancel()
-        self._running = None
-        self._heartbeats.stop()
         self._topics.stop()
         self._leading.stop()
         member_id = self._joining.member.member_id
-        self._forget(_State.UNJOINED)
+        self._forget(MemberState.UNJOINED)
         self._joining.forget_member()
         self._why_join = None
         self._core().end_lease()
-        await self._say_goodbye(member_id, "the consumer was closed, or unsubscribed")
+        await self._leave_group(member_id, "the consumer was closed, or unsubscribed")
 
     def identity(self) -> ConsumerGroupMetadata:
         """Return who commits, with the generation of now."""
         member = self._joining.member
         if member.generation == NO_GENERATION:
-            return ConsumerGroupMetadata(self._key.name, group_instance_id=self._instance_id)
+            return self._nobody()
         return ConsumerGroupMetadata(
             self._key.name, member.generation, member.member_id, self._instance_id
         )
 
     def status(self) -> MembershipStatus:
-        """Return where the membership stands."""
-        reason = self._last_error or self._coordinators.last_error or self._why_join or ""
-        if self._steps.is_out:
-            reason = "a rebalance waits for poll()"
-        return MembershipStatus(self._state.value, reason)
+        """Return where the membership stands; without a problem, why it joins."""
+        status = super().status()
+        return status if status.reason else status._replace(reason=self._why_join or "")
 
     # the task
 
-    async def _run(self) -> None:
-        changed = self._changed
-        assert changed is not None
-        backoff = Backoff(*self._backoff_ms)
-        while True:
-            changed.clear()
-            try:
-                is_at_rest = await self._move()
-            except (ClosedError, asyncio.CancelledError):
-                raise
-            except Refused as refused:
-                self._refused(refused.code, refused.text)
-                await asyncio.sleep(backoff.next_s())
-            except Exception as exception:  # of an assignor, which may be the user's
-                self._assigning_failed(exception)
-            else:
-                if is_at_rest:
-                    backoff.reset()
-                    await changed.wait()
-
     async def _move(self) -> bool:
         """Do what is next; return whether nothing is, until something changes."""
-        if self._state in (_State.STALE, _State.FATAL) or self._steps.is_out:
+        if self._state in (MemberState.STALE, MemberState.FATAL) or self._steps.is_out:
             return True
         if self._to_do:
             self._give(*self._to_do.popleft(), is_incremental=self._is_cooperative)
             return True
         if self._why_join is None:
-            if self._state is _State.REBALANCING:
-                self._state = _State.STABLE
+            if self._state is MemberState.REBALANCING:
+                self._state = MemberState.STABLE
             return True
         if not self._is_cooperative and self._owned:
-            self._state = _State.REBALANCING
+            self._state = MemberState.REBALANCING
             self._give(RebalanceKind.REVOKE, set(self._owned), is_incremental=False)
             return True
         await self._join(self._why_join)
@@ -196,14 +136,14 @@ class Classic(Membership):
 
     async def _join(self, reason: str) -> None:
         """Take part in one round."""
-        self._state = _State.JOINING
+        self._state = MemberState.JOINING
         topics = self._subscription.topics
         if self._subscription.patterns:
             topics = topics | (await self._topics.known()).keys()
         self._why_join = None
         self._joined_topics = frozenset(topics)
         self._heartbeats.stop()
-        self._log(f"group {self._key.name}: joining: {reason}")
+        self._log(f"joining: {reason}")
         # The lease is not prolonged: nobody knows whether a coordinator has the JoinGroup. In a
         # round that takes longer than a session, a cooperative member reads no further.
         try:
@@ -216,9 +156,9 @@ class Classic(Membership):
     def _take(self, joined: Joined) -> None:
         """Begin what was assigned: heartbeats go on while the application carries it out."""
         self._last_error = ""
-        self._state = _State.REBALANCING
+        self._state = MemberState.REBALANCING
         self._log(
-            f"group {self._key.name}: member {joined.member.member_id} of generation "
+            f"member {joined.member.member_id} of generation "
             f"{joined.member.generation}, {joined.assignor.name}: {len(joined.places)} partitions"
         )
         joined.assignor.on_assignment(sorted(joined.places), joined.member.generation)
@@ -269,13 +209,13 @@ class Classic(Membership):
         code = ending.error.code()
         if ending.reason is EndingReason.SESSION_TIMEOUT:
             self._log(ending.error.str(), SYSLOG_WARNING)
-            self._be_lost(_State.UNJOINED)
+            self._be_lost(MemberState.UNJOINED)
             self._join_again("the session timed out")
         elif ending.reason is EndingReason.POLL_INTERVAL:
             member_id = self._joining.member.member_id
-            self._be_lost(_State.STALE)
+            self._be_lost(MemberState.STALE)
             self._joining.forget_member()
-            self._tasks.begin(self._say_goodbye(member_id, "max.poll.interval.ms was exceeded"))
+            self._tasks.begin(self._leave_group(member_id, "max.poll.interval.ms was exceeded"))
             self._on_error(ending.error)
         elif code == KafkaError.REBALANCE_IN_PROGRESS:
             # They go on: what is to be given back first may wait for an application that is slow.
@@ -291,31 +231,29 @@ class Classic(Membership):
         if code == KafkaError.REBALANCE_IN_PROGRESS:
             self._join_again("the group rebalances")
             return
-        self._log(f"group {self._key.name}: {text}", SYSLOG_WARNING)
+        self._log(text, SYSLOG_WARNING)
         if code in (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION):
-            self._be_lost(_State.UNJOINED)
+            self._be_lost(MemberState.UNJOINED)
             if code == KafkaError.UNKNOWN_MEMBER_ID:
                 self._joining.forget_member()
             self._join_again(KafkaError(code).str())
             return
-        self._last_error = text
-        self._be_lost(_State.FATAL)
-        self._on_error(KafkaError(code, f"group {self._key.name}: {text}"))
+        self._be_lost(MemberState.FATAL)
+        self._be_fatal(code, text)
 
-    def _assigning_failed(self, exception: Exception) -> None:
+    def _failed(self, exception: Exception) -> None:
         """The assignor has raised: nobody reads what it would have given, so the group is left."""
         self._control.log.failure("group", f"group {self._key.name}: assigning", exception)
-        text = f"group {self._key.name}: the assignor failed: {exception!r}"
+        text = f"the assignor failed: {exception!r}"
         if isinstance(exception, KafkaException):
-            text = f"group {self._key.name}: {exception.error.str()}"
+            text = exception.error.str()
         member_id = self._joining.member.member_id
-        self._last_error = text
-        self._be_lost(_State.FATAL)
+        self._be_lost(MemberState.FATAL)
         self._joining.forget_member()
-        self._tasks.begin(self._say_goodbye(member_id, "the assignor failed"))
-        self._on_error(KafkaError(KafkaError._ASSIGNMENT_LOST, text))
+        self._tasks.begin(self._leave_group(member_id, "the assignor failed"))
+        self._be_fatal(KafkaError._ASSIGNMENT_LOST, text)
 
-    def _be_lost(self, state: _State) -> None:
+    def _be_lost(self, state: MemberState) -> None:
         """Be no member any more: what was read may be somebody else's already."""
         self._heartbeats.stop()
         coming = (places for kind, places in self._to_do if kind is RebalanceKind.ASSIGN)
@@ -327,7 +265,7 @@ class Classic(Membership):
             self._steps.lose(lost, is_incremental=self._is_cooperative)
         self._look_again()
 
-    def _forget(self, state: _State) -> None:
+    def _forget(self, state: MemberState) -> None:
         self._steps.void()
         self._to_do.clear()
         self._owned = set()
@@ -337,19 +275,22 @@ class Classic(Membership):
 
     def _on_topics_changed(self) -> None:
         """Patterns match other topics now; partitions are the leader's matter."""
-        if not self._subscription.patterns or self._state in (_State.UNJOINED, _State.JOINING):
+        if not self._subscription.patterns or self._state in (
+            MemberState.UNJOINED,
+            MemberState.JOINING,
+        ):
             return
         topics = self._subscription.topics | self._topics.topics().keys()
         if topics != self._joined_topics:
             self._join_again("the subscription matches other topics")
 
     def _on_partitions_changed(self) -> None:
-        if self._state in (_State.STABLE, _State.REBALANCING):
+        if self._state in (MemberState.STABLE, MemberState.REBALANCING):
             self._join_again("the topics of the group have other partitions")
 
     # inside
 
-    async def _say_goodbye(self, member_id: str, reason: str) -> None:
+    async def _leave_group(self, member_id: str, reason: str) -> None:
         """Tell the coordinator that this member goes; whatever it answers."""
         if member_id == NO_MEMBER_ID or self._instance_id is not None:
             return
@@ -360,29 +301,13 @@ class Classic(Membership):
             row = {"member_id": member_id, "group_instance_id": None, "reason": reason}
             return {"group_id": self._key.name, "members": [row]}
 
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _LEAVE_PATIENCE_S
         question = Question("leave_group", body, lambda body: (body["error_code"],))
-        try:
-            asking = self._coordinators.ask(self._key, question, lambda: loop.time() < until)
-            await asyncio.wait_for(asking, _LEAVE_PATIENCE_S)
-        except (GivenUp, Refused, KafkaException, asyncio.TimeoutError) as problem:
-            self._log(f"group {self._key.name}: leaving: {problem}")
+        await self._say_goodbye(question)
 
     def _join_again(self, reason: str) -> None:
-        if self._state not in (_State.STALE, _State.FATAL):
+        if self._state not in (MemberState.STALE, MemberState.FATAL):
             self._why_join = reason
             self._look_again()
-
-    def _look_again(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-
-    def _core(self) -> GroupFace:
-        return cast(GroupFace, self._control.core())
-
-    def _log(self, text: str, level: int = SYSLOG_INFO) -> None:
-        self._control.log.tell(level, "group", text)
 
 
 def _assignors_of(

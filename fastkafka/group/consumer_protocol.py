@@ -17,36 +17,28 @@ import base64
 import functools
 import uuid
 from collections.abc import Callable
-from enum import Enum
-from typing import Any, cast
+from typing import Any
 
 from fastkafka.config import Resolved
-from fastkafka.control.backoff import Backoff
-from fastkafka.control.client_log import SYSLOG_INFO, SYSLOG_WARNING
+from fastkafka.control.client_log import SYSLOG_WARNING
 from fastkafka.control.control_thread import ControlThread
+from fastkafka.control.conversations import Body
 from fastkafka.control.coordinators import (
-    GROUP,
     Coordinators,
-    GivenUp,
-    Key,
     Question,
     Refused,
     Verdict,
-    verdict_of_most,
+    verdict_of_asker,
 )
-from fastkafka.control.core_face import GroupFace
-from fastkafka.control.running_tasks import RunningTasks
-from fastkafka.errors import ClosedError, KafkaError, KafkaException, UnsupportedVersion
-from fastkafka.group.heartbeats import Ending, EndingReason, Heartbeats, Pulse
+from fastkafka.errors import KafkaError, KafkaException, UnsupportedVersion
+from fastkafka.group.heartbeats import Ending, EndingReason, Pulse
+from fastkafka.group.member import Member, MemberState
 from fastkafka.group.membership import (
-    Membership,
-    MembershipStatus,
     Place,
     Rebalance,
     RebalanceKind,
     Subscription,
 )
-from fastkafka.group.steps import Steps
 from fastkafka.group.topic_names import TopicNames
 from fastkafka.types import ConsumerGroupMetadata
 
@@ -55,7 +47,6 @@ _JOIN_EPOCH = 0
 _LEAVE_EPOCH = -1
 _STATIC_LEAVE_EPOCH = -2  # its partitions are kept for the one that comes back
 _REGEX_SINCE = 1
-_LEAVE_PATIENCE_S = 5.0
 # Until the coordinator has said its own.
 _HEARTBEAT_INTERVAL_MS = 5000
 # At least, where a broker is set up well. As it comes, it has nine.
@@ -70,16 +61,7 @@ _FENCED = frozenset({KafkaError.FENCED_MEMBER_EPOCH, KafkaError.UNKNOWN_MEMBER_I
 Numbered = tuple[bytes, int]
 
 
-class _State(Enum):
-    UNJOINED = "unjoined"
-    JOINING = "joining"
-    STABLE = "stable"
-    RECONCILING = "reconciling"
-    STALE = "not polled"  # max.poll.interval.ms is over: waits for rejoin()
-    FATAL = "failed"
-
-
-class ConsumerProtocol(Membership):
+class ConsumerProtocol(Member):
     """One member of a KIP-848 group.
 
     Args: on_step: takes each Rebalance, for poll(); on_error: takes what the application must hear.
@@ -95,24 +77,10 @@ class ConsumerProtocol(Membership):
         on_step: Callable[[Rebalance], None],
         on_error: Callable[[KafkaError], None],
     ) -> None:
-        self._control = control
-        self._coordinators = coordinators
-        self._steps = Steps(on_step)
-        self._on_error = on_error
-        self._group_id: str = config["group.id"]
-        self._instance_id: str | None = config["group.instance.id"] or None
+        super().__init__(control, config, coordinators, on_step=on_step, on_error=on_error)
         self._rack: str | None = config["client.rack"] or None
         self._assignor: str | None = config["group.remote.assignor"] or None
-        self._session_timeout_ms: int = config["session.timeout.ms"]
-        self._max_poll_interval_ms: int = config["max.poll.interval.ms"]
-        self._backoff_ms = (config["retry.backoff.ms"], config["retry.backoff.max.ms"])
-        self._heartbeats = Heartbeats(control, config, coordinators, on_ended=self._on_ended)
         self._names = TopicNames(control.metadata)
-        self._tasks = RunningTasks()
-        self._running: asyncio.Task[None] | None = None
-        self._changed: asyncio.Event | None = None
-        self._subscription = Subscription(frozenset())
-        self._state = _State.UNJOINED
         self._member_id = _new_member_id()
         self._epoch = _JOIN_EPOCH
         self._interval_ms = _HEARTBEAT_INTERVAL_MS
@@ -120,7 +88,6 @@ class ConsumerProtocol(Membership):
         self._owned: set[Numbered] = set()
         self._is_told = True  # the coordinator knows what we read and subscribe
         self._has_assigned = False  # since it joined: the first assignment may be an empty one
-        self._last_error = ""
 
     # the face
 
@@ -128,83 +95,48 @@ class ConsumerProtocol(Membership):
         """Join, or tell the coordinator another wish."""
         self._subscription = subscription
         self._is_told = False
-        if self._state is _State.FATAL:
-            self._state = _State.UNJOINED
-        if self._running is None:
-            self._changed = asyncio.Event()
-            self._running = self._tasks.begin(self._run())
-        self._look_again()
+        if self._state is MemberState.FATAL:
+            self._state = MemberState.UNJOINED
+        self._begin()
 
     def rejoin(self) -> None:
         """Join again when max.poll.interval.ms was exceeded before."""
-        if self._state is _State.STALE:
-            self._state = _State.UNJOINED
+        if self._state is MemberState.STALE:
+            self._state = MemberState.UNJOINED
             self._look_again()
 
     async def leave(self) -> None:
         """End the membership and tell the coordinator, who is waited for some seconds at most."""
-        if self._running is None:
+        if not self._end():
             return
-        self._running.cancel()
-        self._running = None
-        self._heartbeats.stop()
         # While it joins the coordinator may have it already: this side made its id.
-        may_be_member = self._is_member() or self._state is _State.JOINING
+        may_be_member = self._is_member() or self._state is MemberState.JOINING
         self._forget()
-        self._state = _State.UNJOINED
+        self._state = MemberState.UNJOINED
         self._core().end_lease()
         if may_be_member:
-            await self._say_goodbye()
+            await self._leave_group()
 
     def identity(self) -> ConsumerGroupMetadata:
         """Return who commits, with the epoch of now."""
         if not self._is_member():
-            return ConsumerGroupMetadata(self._group_id, group_instance_id=self._instance_id)
+            return self._nobody()
         return ConsumerGroupMetadata(
-            self._group_id, self._epoch, self._member_id, self._instance_id
+            self._key.name, self._epoch, self._member_id, self._instance_id
         )
-
-    def status(self) -> MembershipStatus:
-        """Return where the membership stands."""
-        reason = self._last_error or self._coordinators.last_error or ""
-        if self._steps.is_out:
-            reason = "a rebalance waits for poll()"
-        return MembershipStatus(self._state.value, reason)
 
     # the task
 
-    async def _run(self) -> None:
-        changed = self._changed
-        assert changed is not None
-        backoff = Backoff(*self._backoff_ms)
-        while True:
-            changed.clear()
-            try:
-                is_at_rest = await self._move()
-            except ClosedError:
-                return
-            except (GivenUp, Refused, KafkaException) as problem:
-                self._on_problem(problem)
-                await asyncio.sleep(backoff.next_s())
-                continue
-            backoff.reset()
-            if is_at_rest:
-                await changed.wait()
-
-    def _on_problem(self, problem: Exception) -> None:
-        if isinstance(problem, GivenUp):
-            self._log(f"group {self._group_id}: {self._coordinators.last_error}: joining again")
-            self._be_lost(_State.UNJOINED)
-        elif isinstance(problem, Refused):
-            self._refused(problem.code, problem.text)
-        elif isinstance(problem, KafkaException):
-            # Of a question beside the heartbeats, such as for names of topics.
-            self._last_error = problem.error.str()
-            self._log(f"group {self._group_id}: {self._last_error}")
+    def _failed(self, exception: Exception) -> None:
+        """Something beside the heartbeats was not answered, such as for names of topics."""
+        if not isinstance(exception, KafkaException):
+            raise exception
+        self._last_error = exception.error.str()
+        self._log(self._last_error)
 
     async def _move(self) -> bool:
         """Do what is next; return whether nothing is, until something changes."""
-        if self._state in (_State.STALE, _State.FATAL):
+        if self._state in (MemberState.STALE, MemberState.FATAL):
             return True
         if not self._is_member():
             await self._join()
@@ -220,57 +152,31 @@ class ConsumerProtocol(Membership):
                 pause_s = self._backoff_ms[1] / 1000
                 asyncio.get_running_loop().call_later(pause_s, self._look_again)
         if not self._is_told:
-            await self._tell()
-            return False
-        self._state = _State.STABLE
+            self._is_told = True
+            self._beat()
+        self._state = MemberState.STABLE
         return True
 
     async def _join(self) -> None:
-        self._state = _State.JOINING
+        """Ask to join until it is answered; the lease lasts from when that was sent."""
+        self._state = MemberState.JOINING
         self._epoch = _JOIN_EPOCH
         self._is_told = True
-        self._log(f"group {self._group_id}: joining as {self._member_id}")
-        self._take(await self._ask(self._whole_body(), self._patience()))
-
-    async def _tell(self) -> None:
-        """Say what is read now, and what is subscribed."""
-        self._is_told = True
-        self._heartbeats.stop()
-        try:
-            self._take(await self._ask(self._whole_body(), self._patience()))
-        except BaseException:
-            self._is_told = False
-            raise
-
-    async def _ask(self, body: dict[str, Any], is_wanted: Callable[[], bool]) -> dict[str, Any]:
-        """Ask until it is answered; an answer makes the lease last from when it was sent."""
+        self._log(f"joining as {self._member_id}")
         loop = asyncio.get_running_loop()
         sent_at = loop.time()
-        question = Question(
-            _API,
-            functools.partial(_body_of_version, body),
-            lambda body: (body["error_code"],),
-            _verdict,
-        )
-        answer = await self._coordinators.ask(Key(self._group_id, GROUP), question, is_wanted)
+        body = functools.partial(_body_of_version, self._whole_body())
+        answer = await self._coordinators.ask(self._key, _question(body))
         code = answer.body["error_code"]
         if code:
             raise Refused(Verdict.REFUSED, code, _text_of(answer.body))
         left_ms = int(self._lease_ms() - 1000 * (loop.time() - sent_at))
         if left_ms > 0:
             self._core().begin_lease(left_ms)
-        return answer.body
-
-    def _patience(self) -> Callable[[], bool]:
-        """Return until when a member believes that it is one; joining goes on for ever."""
-        if not self._is_member():
-            return lambda: True
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._session_timeout_ms / 1000
-        return lambda: loop.time() < until
+        self._take(answer.body)
 
     def _take(self, body: dict[str, Any]) -> None:
-        """Take over a good answer, and have plain heartbeats go on from it."""
+        """Take over a good answer, and have heartbeats go on from it."""
         self._last_error = ""
         if body["member_id"]:
             self._member_id = body["member_id"]
@@ -315,10 +221,10 @@ class ConsumerProtocol(Membership):
             self._take(ending.body)
         elif ending.reason is EndingReason.SESSION_TIMEOUT:
             self._log(ending.error.str(), SYSLOG_WARNING)
-            self._be_lost(_State.UNJOINED)
+            self._be_lost(MemberState.UNJOINED)
         elif ending.reason is EndingReason.POLL_INTERVAL:
-            self._be_lost(_State.STALE)
-            self._tasks.begin(self._say_goodbye())
+            self._be_lost(MemberState.STALE)
+            self._tasks.begin(self._leave_group())
             self._on_error(ending.error)
         else:
             self._refused(ending.error.code(), ending.error.str())
@@ -326,15 +232,14 @@ class ConsumerProtocol(Membership):
     def _refused(self, code: int, text: str) -> None:
         """The coordinator does not go on with this member."""
         if code in _FENCED:
-            self._log(f"group {self._group_id}: {text}: joining again")
-            self._be_lost(_State.UNJOINED)
+            self._log(f"{text}: joining again")
+            self._be_lost(MemberState.UNJOINED)
             return
         if code == KafkaError.UNRELEASED_INSTANCE_ID:
             text = f"{text} (group.instance.id {self._instance_id} is in use)"
-        self._last_error = text
-        self._log(f"group {self._group_id}: {text}", SYSLOG_WARNING)
-        self._be_lost(_State.FATAL)
-        self._on_error(KafkaError(code, f"group {self._group_id}: {text}"))
+        self._log(text, SYSLOG_WARNING)
+        self._be_lost(MemberState.FATAL)
+        self._be_fatal(code, text)
 
     # steps
 
@@ -350,7 +255,7 @@ class ConsumerProtocol(Membership):
             self._give(RebalanceKind.ASSIGN, added)
         else:
             return False
-        self._state = _State.RECONCILING
+        self._state = MemberState.RECONCILING
         return True
 
     def _give(self, kind: RebalanceKind, places: set[Numbered]) -> None:
@@ -369,7 +274,7 @@ class ConsumerProtocol(Membership):
         self._is_told = False
         self._look_again()
 
-    def _be_lost(self, state: _State) -> None:
+    def _be_lost(self, state: MemberState) -> None:
         """Be no member any more: what was read may be somebody else's already."""
         self._heartbeats.stop()
         lost = self._named(self._owned | self._target)
@@ -402,7 +307,7 @@ class ConsumerProtocol(Membership):
         for topic_id, partition in sorted(self._owned):
             by_topic.setdefault(topic_id, []).append(partition)
         return {
-            "group_id": self._group_id,
+            "group_id": self._key.name,
             "member_id": self._member_id,
             "member_epoch": self._epoch,
             "instance_id": self._instance_id,
@@ -417,33 +322,14 @@ class ConsumerProtocol(Membership):
             ],
         }
 
-    async def _say_goodbye(self) -> None:
-        """Tell the coordinator that this member goes; whatever it answers."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _LEAVE_PATIENCE_S
+    async def _leave_group(self) -> None:
         body = {
-            "group_id": self._group_id,
+            "group_id": self._key.name,
             "member_id": self._member_id,
             "member_epoch": _LEAVE_EPOCH if self._instance_id is None else _STATIC_LEAVE_EPOCH,
             "instance_id": self._instance_id,
         }
-        question = Question(_API, body, lambda body: (body["error_code"],), _verdict)
-        key = Key(self._group_id, GROUP)
-        try:
-            asking = self._coordinators.ask(key, question, lambda: loop.time() < until)
-            await asyncio.wait_for(asking, _LEAVE_PATIENCE_S)
-        except (GivenUp, Refused, KafkaException, asyncio.TimeoutError) as problem:
-            self._log(f"group {self._group_id}: leaving: {problem}")
-
-    def _look_again(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-
-    def _core(self) -> GroupFace:
-        return cast(GroupFace, self._control.core())
-
-    def _log(self, text: str, level: int = SYSLOG_INFO) -> None:
-        self._control.log.tell(level, "group", text)
+        await self._say_goodbye(_question(body))
 
 
 def _assigned(body: dict[str, Any]) -> set[Numbered]:
@@ -453,6 +339,10 @@ def _assigned(body: dict[str, Any]) -> set[Numbered]:
         for topic in body["assignment"]["topic_partitions"]
         for partition in topic["partitions"]
     }
+
+
+def _question(body: Body | Callable[[int], Body]) -> Question:
+    return Question(_API, body, lambda body: (body["error_code"],), verdict_of_asker)
 
 
 def _new_member_id() -> str:
@@ -474,12 +364,6 @@ def _body_of_version(body: dict[str, Any], version: int) -> dict[str, Any]:
             "group.protocol=classic"
         )
     return {name: value for name, value in body.items() if name != "subscribed_topic_regex"}
-
-
-def _verdict(codes: Any) -> Verdict:
-    """Return what comes of an answer: errors of the member are judged by the member."""
-    verdict = verdict_of_most(codes)
-    return Verdict.DONE if verdict >= Verdict.REFUSED else verdict
 
 
 def _text_of(body: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ that got lost is sent again by the control thread, to whoever is the coordinator
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple, cast
 
@@ -30,7 +30,7 @@ from fastkafka.control.coordinators import (
     Question,
     Refused,
     Verdict,
-    verdict_of_most,
+    verdict_of_asker,
 )
 from fastkafka.control.core_face import ROLE_COORDINATOR, GroupFace
 from fastkafka.control.running_tasks import RunningTasks
@@ -201,7 +201,7 @@ class Heartbeats:
             pulse.api_name,
             pulse.body,
             lambda body: (body["error_code"],),
-            _verdict,
+            verdict_of_asker,
             timeout_ms=min(self._socket_timeout_ms, patience_ms),
         )
 
@@ -240,9 +240,3 @@ def _poll_interval_exceeded(pulse: Pulse) -> KafkaError:
         "often, or raise max.poll.interval.ms"
     )
     return KafkaError(KafkaError._MAX_POLL_EXCEEDED, text)
-
-
-def _verdict(codes: Collection[int]) -> Verdict:
-    """Return what comes of a reply: who sends the heartbeats judges what the group says."""
-    verdict = verdict_of_most(codes)
-    return Verdict.DONE if verdict >= Verdict.REFUSED else verdict

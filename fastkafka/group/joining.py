@@ -21,7 +21,7 @@ from fastkafka.control.coordinators import (
     Question,
     Refused,
     Verdict,
-    verdict_of_most,
+    verdict_of_asker,
 )
 from fastkafka.control.core_face import ROLE_JOINING
 from fastkafka.errors import CorruptFrame, KafkaError
@@ -164,7 +164,7 @@ class Joining:
             api_name,
             body,
             lambda body: (body["error_code"],),
-            _verdict,
+            verdict_of_asker,
             role=ROLE_JOINING,
             timeout_ms=self._rebalance_timeout_ms + _ANSWER_SLACK_MS,
         )
@@ -174,9 +174,3 @@ class Joining:
         if code:
             text = f"{api_name} of {self._key.name}: {KafkaError(code).str()}"
             raise Refused(Verdict.REFUSED, code, text)
-
-
-def _verdict(codes: Collection[int]) -> Verdict:
-    """Return what comes of an answer: whoever joins judges what the group says."""
-    verdict = verdict_of_most(codes)
-    return Verdict.DONE if verdict >= Verdict.REFUSED else verdict

@@ -5,14 +5,12 @@ from __future__ import annotations
 import pytest
 
 from fastkafka import protocol
-from fastkafka.config import resolve
-from fastkafka.control.coordinators import Coordinators
 from fastkafka.errors import KafkaError
 from fastkafka.group.assignors import ASSIGNORS
 from fastkafka.group.classic import Classic
 from fastkafka.group.member_codec import assignment_bytes, member_of, places_of, subscription_bytes
-from fastkafka.group.membership import RebalanceKind, Subscription
-from tests.unit.control_fakes import FakeCluster, FakeCore, PoolAtOnce, driven
+from fastkafka.group.membership import RebalanceKind
+from tests.unit.membership_fakes import DrivenMember, driven_member
 from tests.unit.test_group_offsets import FakeGroup
 
 ASSIGN, REVOKE, LOST = RebalanceKind.ASSIGN, RebalanceKind.REVOKE, RebalanceKind.LOST
@@ -88,49 +86,9 @@ class Coordinator(FakeGroup):
         return {"error_code": self.code("leave_group", node_id, body), "members": []}
 
 
-class Member:
-    """A membership on a loop with its own time, and the steps that it hands out."""
-
-    def __init__(self, core, rooms, **conf):
-        self.core, self.rooms = core, rooms
-        self.cluster = FakeCluster(core)
-        self.cluster.add_topic("t", {0: (1, 0), 1: (1, 0), 2: (1, 0)})
-        self.group = Coordinator(core)
-        self.steps, self.errors = [], []
-        conf = {"bootstrap.servers": "127.0.0.1:9000", "group.id": "g", **conf}
-        settings = resolve("consumer", conf, {})
-        control = rooms.control
-        control.pool = PoolAtOnce()
-        self.membership = Classic(
-            control,
-            settings,
-            Coordinators(control.conversations, control.metadata, settings),
-            on_step=self.steps.append,
-            on_error=self.errors.append,
-        )
-
-    def subscribe(self, *topics, patterns=()):
-        self.do(lambda: self.membership.subscribe(Subscription(frozenset(topics), patterns)))
-
-    def do(self, action):
-        async def run():
-            return action()
-
-        return self.rooms.run(run())
-
-    def step(self):
-        """Run until a step comes; return its kind and partitions. It is not done yet."""
-        self.rooms.run_until(lambda: self.steps)
-        step = self.steps.pop(0)
-        self.done, self.is_incremental = step.done, step.is_incremental
-        return step.kind, [partition for _, partition in step.partitions]
-
-    def settle(self):
-        self.done()
-        self.rooms.run_until(self.is_stable)
-
-    def is_stable(self):
-        return self.membership.status().state == "stable" and bool(self.core.repeating)
+class Member(DrivenMember):
+    make_membership, make_group = Classic, Coordinator
+    heartbeat_api = "heartbeat"
 
     def joined(self, partitions=(0, 1, 2)):
         self.subscribe("t")
@@ -140,37 +98,25 @@ class Member:
     def beat(self, *codes):
         """Let the next repeated heartbeat be answered with these codes, one after the other."""
         self.group.errors["heartbeat"] = list(codes)
-        repeat_id, (node_id, _, body, _) = next(iter(self.core.repeating.items()))
-        version = self.core.asked("heartbeat")[-1][1]
-        answer = self.group.heartbeat(node_id, version, body)
-        payload = protocol.encode_response(12, version, 9, answer)
-        self.core.end_repetition(repeat_id, "answered", payload)
+        self.answer_repetition()
 
     def rounds(self):
         return [body for body in self.group.asked["join_group"] if body["member_id"]]
 
 
-def make_member(**conf):
-    core = FakeCore()
-    with driven(core, "consumer") as rooms:
-        member = Member(core, rooms, **conf)
-        yield member
-        rooms.run(member.membership.leave())
-
-
 @pytest.fixture
 def member():
-    yield from make_member()
+    yield from driven_member(Member)
 
 
 @pytest.fixture
 def cooperative():
-    yield from make_member(**{"partition.assignment.strategy": "cooperative-sticky"})
+    yield from driven_member(Member, **{"partition.assignment.strategy": "cooperative-sticky"})
 
 
 @pytest.fixture
 def static_member():
-    yield from make_member(**{"group.instance.id": "one"})
+    yield from driven_member(Member, **{"group.instance.id": "one"})
 
 
 def subscription(body, name="range"):
@@ -236,7 +182,7 @@ def test_heartbeats_go_on_while_a_rebalance_waits_for_the_application(member):
     version = member.core.asked("heartbeat")[-1][1]
     _, body = protocol.decode_response(12, version, terms["plain"])
     assert body["error_code"] == KafkaError.REBALANCE_IN_PROGRESS
-    member.core.end_repetition(next(iter(member.core.repeating)), "poll_interval")
+    member.end_repetition("poll_interval")
     assert member.step() == (LOST, [0, 1, 2])
     assert member.errors[0].code() == KafkaError._MAX_POLL_EXCEEDED
 
@@ -289,7 +235,7 @@ def test_step_that_is_out_when_the_group_gives_up_is_void(member):
 
 def test_poll_interval_ends_the_membership_until_the_application_polls(member):
     member.joined()
-    member.core.end_repetition(next(iter(member.core.repeating)), "poll_interval")
+    member.end_repetition("poll_interval")
     assert member.step() == (LOST, [0, 1, 2])
     member.rooms.run_until(lambda: member.group.asked["leave_group"])
     (error,) = member.errors
@@ -335,9 +281,7 @@ def test_coordinator_that_moves_is_found_again(member):
     member.group.errors["join_group"] = [KafkaError.NOT_COORDINATOR]
     member.joined()
     member.group.node_id = 1
-    member.core.end_repetition(
-        next(iter(member.core.repeating)), "failed", None, KafkaError._TRANSPORT, "gone"
-    )
+    member.end_repetition("failed", None, KafkaError._TRANSPORT, "gone")
     member.rooms.run_until(lambda: member.core.repeating)
     assert not member.steps
     assert member.core.asked("heartbeat")[-1][0] == 1

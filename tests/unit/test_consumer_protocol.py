@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fastkafka import protocol
-from fastkafka.config import resolve
-from fastkafka.control.coordinators import Coordinators
 from fastkafka.errors import KafkaError
 from fastkafka.group.consumer_protocol import ConsumerProtocol
-from fastkafka.group.membership import RebalanceKind, Subscription
-from tests.unit.control_fakes import TOPIC_ID, FakeCluster, FakeCore, all_versions, driven
+from fastkafka.group.membership import RebalanceKind
+from tests.unit.control_fakes import TOPIC_ID, all_versions
+from tests.unit.membership_fakes import DrivenMember, driven_member
 from tests.unit.test_group_offsets import FakeGroup
 
 ASSIGN, REVOKE, LOST = RebalanceKind.ASSIGN, RebalanceKind.REVOKE, RebalanceKind.LOST
@@ -53,84 +51,33 @@ class Coordinator(FakeGroup):
         }
 
 
-class Member:
-    """A membership on a loop with its own time, and the steps that it hands out."""
+class Member(DrivenMember):
+    make_membership, make_group = ConsumerProtocol, Coordinator
+    heartbeat_api = "consumer_group_heartbeat"
 
     def __init__(self, core, rooms, **conf):
-        self.core, self.rooms = core, rooms
-        self.cluster = FakeCluster(core)
-        self.cluster.add_topic("t", {0: (1, 0), 1: (1, 0), 2: (1, 0)})
-        self.group = Coordinator(core)
-        self.steps, self.errors = [], []
-        conf = {"bootstrap.servers": "127.0.0.1:9000", "group.id": "g", **conf}
-        settings = resolve("consumer", conf, {})
-        control = rooms.control
-        self.membership = ConsumerProtocol(
-            control,
-            settings,
-            Coordinators(control.conversations, control.metadata, settings),
-            on_step=self.steps.append,
-            on_error=self.errors.append,
-        )
-
-    def subscribe(self, *topics, patterns=()):
-        self.do(lambda: self.membership.subscribe(Subscription(frozenset(topics), patterns)))
-
-    def do(self, action):
-        async def run():
-            return action()
-
-        return self.rooms.run(run())
+        super().__init__(core, rooms, **conf)
+        self.group.assign({TOPIC_ID: [0, 1]})
 
     def step(self):
-        """Run until a step comes; return its kind and partitions. It is not done yet."""
-        self.rooms.run_until(lambda: self.steps)
-        step = self.steps.pop(0)
-        assert step.is_incremental
-        self.done = step.done
-        return step.kind, [partition for _, partition in step.partitions]
-
-    def is_stable(self):
-        return self.membership.status().state == "stable"
-
-    def settle(self):
-        self.done()
-        self.rooms.run_until(self.is_stable)
+        found = super().step()
+        assert self.is_incremental
+        return found
 
     def joined(self):
         self.subscribe("t")
         assert self.step() == (ASSIGN, [0, 1])
         self.settle()
 
-    def news(self):
-        """Let the next repeated heartbeat bring what the coordinator has to say."""
-        repeat_id, (node_id, _, body, _) = next(iter(self.core.repeating.items()))
-        version = self.core.asked("consumer_group_heartbeat")[-1][1]
-        answer = self.group.heartbeat(node_id, version, body)
-        payload = protocol.encode_response(68, version, 9, answer)
-        self.core.end_repetition(repeat_id, "answered", payload)
-
-    def end_repetition(self, reason):
-        self.core.end_repetition(next(iter(self.core.repeating)), reason)
-
-
-def make_member(**conf):
-    core = FakeCore()
-    with driven(core, "consumer") as rooms:
-        member = Member(core, rooms, **conf)
-        member.group.assign({TOPIC_ID: [0, 1]})
-        yield member
-        rooms.run(member.membership.leave())
-
 
 @pytest.fixture
 def member():
-    yield from make_member()
+    yield from driven_member(Member)
 
 
 @pytest.fixture
 def static_member():
-    yield from make_member(**{"group.instance.id": "one"})
+    yield from driven_member(Member, **{"group.instance.id": "one"})
 
 
 def test_member_joins_reads_and_says_what_it_reads(member):
@@ -153,7 +100,7 @@ def test_member_joins_reads_and_says_what_it_reads(member):
 def test_revoked_partitions_are_told_after_the_step_is_done(member):
     member.joined()
     member.group.assign({TOPIC_ID: [1, 2]})
-    member.news()
+    member.answer_repetition()
     assert member.step() == (REVOKE, [0])
     before = len(member.group.heartbeats)
     member.rooms.run_until(lambda: member.core.repeating)
@@ -193,7 +140,7 @@ def test_topic_that_is_not_known_yet_is_asked_for_again(member):
 def test_fenced_member_loses_everything_and_joins_again(member, code):
     member.joined()
     member.group.errors = [getattr(KafkaError, code)]
-    member.news()
+    member.answer_repetition()
     assert member.step() == (LOST, [0, 1])
     assert member.step() == (ASSIGN, [0, 1])
     member.settle()
@@ -206,7 +153,7 @@ def test_step_that_is_out_when_the_group_gives_up_is_void(member):
     stale = member.done
     member.rooms.run_until(lambda: member.core.repeating)
     member.group.errors = [KafkaError.UNKNOWN_MEMBER_ID]
-    member.news()
+    member.answer_repetition()
     assert member.step() == (LOST, [0, 1])
     assert member.step() == (ASSIGN, [0, 1])
     told = len([body for body in member.group.heartbeats if body["topic_partitions"]])
@@ -315,9 +262,7 @@ def test_pattern_for_a_broker_that_knows_none_is_refused_with_a_way_out(member):
 def test_coordinator_that_moves_is_found_again(member):
     member.joined()
     member.group.node_id = 1
-    member.core.end_repetition(
-        next(iter(member.core.repeating)), "failed", None, KafkaError._TRANSPORT, "gone"
-    )
+    member.end_repetition("failed", None, KafkaError._TRANSPORT, "gone")
     count = len(member.group.heartbeats)
     member.rooms.run_until(lambda: len(member.group.heartbeats) > count and member.core.repeating)
     assert not member.steps
