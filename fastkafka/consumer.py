@@ -221,12 +221,9 @@ class Consumer(Client, GroupCore):
 
     def tell_of_commit(self, error: KafkaError | None, rows: list[TopicPartition]) -> None:
         """Have poll() call on_commit. The control thread calls this."""
-        if self._on_commit is not None:
-            self.post_event(self._call_on_commit, (error, rows))
-
-    def _call_on_commit(self, outcome: tuple[KafkaError | None, list[TopicPartition]]) -> None:
-        if self._on_commit is not None:
-            self._on_commit(*outcome)
+        on_commit = self._on_commit
+        if on_commit is not None:
+            self.post_event(lambda _: on_commit(error, rows), None)
 
     # the assignment
 

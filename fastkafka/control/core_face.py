@@ -158,9 +158,6 @@ class GroupFace(Protocol):
     def end_lease(self) -> None:
         """Let it have records without a bound: this is no member of a group."""
 
-    def post_message_error(self, error: KafkaError) -> None:
-        """Have poll() return a Message with this error."""
-
 
 class CommittingFace(Protocol):
     """What commits need of a consumer."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NamedTuple, cast
 
+from fastkafka.control.by_key import by_key
 from fastkafka.control.client_log import SYSLOG_INFO, ClientLog
 from fastkafka.control.conversations import Conversations
 from fastkafka.control.core_face import ConsumerFace, CoreReference
@@ -65,10 +66,7 @@ class LeaderEpochs:
 
     def _ask_together(self) -> None:
         doubts, self._unasked = self._unasked, []
-        by_leader: dict[int, list[Doubt]] = {}
-        for doubt in doubts:
-            by_leader.setdefault(doubt.node_id, []).append(doubt)
-        for node_id, group in by_leader.items():
+        for node_id, group in by_key((doubt.node_id, doubt) for doubt in doubts).items():
             self._tasks.begin(self._ask(node_id, group))
 
     async def _ask(self, node_id: int, group: list[Doubt]) -> None:
@@ -115,15 +113,14 @@ class LeaderEpochs:
 
 
 def _question(group: list[Doubt]) -> dict[str, Any]:
-    topics: dict[str, list[dict[str, int]]] = {}
-    for doubt in group:
-        topics.setdefault(doubt.topic, []).append(
-            {
-                "partition": doubt.partition,
-                "current_leader_epoch": doubt.current_leader_epoch,
-                "leader_epoch": doubt.leader_epoch,
-            }
-        )
+    def row_of(doubt: Doubt) -> dict[str, int]:
+        return {
+            "partition": doubt.partition,
+            "current_leader_epoch": doubt.current_leader_epoch,
+            "leader_epoch": doubt.leader_epoch,
+        }
+
+    topics = by_key((doubt.topic, row_of(doubt)) for doubt in group)
     return {
         "replica_id": _CONSUMER_REPLICA_ID,
         "topics": [{"topic": name, "partitions": rows} for name, rows in topics.items()],

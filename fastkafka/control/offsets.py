@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 
 from fastkafka.config.durations import ByDuration
 from fastkafka.control.backoff import Backoff
+from fastkafka.control.by_key import by_key
 from fastkafka.control.client_log import SYSLOG_INFO, ClientLog
 from fastkafka.control.conversations import Conversations
 from fastkafka.control.core_face import ConsumerFace, CoreReference
@@ -188,10 +189,8 @@ class Offsets:
     def _ask_together(self) -> None:
         """Send what was wished in this pass of the loop, one request to each leader."""
         wishes, self._unasked = self._unasked, []
-        by_topic: dict[str, list[Wanted]] = {}
-        for wanted in self._ask_leaders(wishes):
-            by_topic.setdefault(wanted.topic, []).append(wanted)
-        for topic, group in by_topic.items():
+        leaderless = self._ask_leaders(wishes)
+        for topic, group in by_key((wanted.topic, wanted) for wanted in leaderless).items():
             self._tasks.begin(self._answer_when_known(topic, group))
 
     def _ask_leaders(self, wishes: Iterable[Wanted]) -> list[Wanted]:
@@ -256,16 +255,7 @@ class Offsets:
     async def _list_offsets(
         self, node_id: int, group: Iterable[Wanted]
     ) -> dict[tuple[str, int], OffsetAndEpoch | KafkaError]:
-        topics: dict[str, list[dict[str, int]]] = {}
-        for wanted in group:
-            leader = self._metadata.state.leader_of(wanted.topic, wanted.partition)
-            topics.setdefault(wanted.topic, []).append(
-                {
-                    "partition_index": wanted.partition,
-                    "current_leader_epoch": -1 if leader is None else leader.epoch,
-                    "timestamp": wanted.timestamp,
-                }
-            )
+        topics = by_key((wanted.topic, self._row_of(wanted)) for wanted in group)
         body = {
             "replica_id": _CONSUMER_REPLICA_ID,
             "isolation_level": self._isolation_level,
@@ -276,6 +266,14 @@ class Offsets:
             (topic["name"], row["partition_index"]): _offset_or_error(topic["name"], row)
             for topic in answer.body["topics"]
             for row in topic["partitions"]
+        }
+
+    def _row_of(self, wanted: Wanted) -> dict[str, int]:
+        leader = self._metadata.state.leader_of(wanted.topic, wanted.partition)
+        return {
+            "partition_index": wanted.partition,
+            "current_leader_epoch": -1 if leader is None else leader.epoch,
+            "timestamp": wanted.timestamp,
         }
 
     async def _after_failure(self, exception: KafkaException, backoff: Backoff) -> None:

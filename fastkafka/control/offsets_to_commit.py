@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from fastkafka.control.by_key import by_key
+
 _INT32_MAX = 2147483647
 
 
@@ -52,16 +54,16 @@ def _as_offset(place: Any) -> OffsetToCommit:
 
 def rows_by_topic(offsets: Iterable[OffsetToCommit]) -> list[dict[str, Any]]:
     """Return the `topics` of a request that commits these."""
-    topics: dict[str, list[dict[str, Any]]] = {}
-    for row in offsets:
-        topics.setdefault(row.topic, []).append(
-            {
-                "partition_index": row.partition,
-                "committed_offset": row.offset,
-                "committed_leader_epoch": row.leader_epoch,
-                "committed_metadata": row.metadata,
-            }
-        )
+
+    def fields_of(row: OffsetToCommit) -> dict[str, Any]:
+        return {
+            "partition_index": row.partition,
+            "committed_offset": row.offset,
+            "committed_leader_epoch": row.leader_epoch,
+            "committed_metadata": row.metadata,
+        }
+
+    topics = by_key((row.topic, fields_of(row)) for row in offsets)
     return [{"name": name, "partitions": rows} for name, rows in topics.items()]
 
 

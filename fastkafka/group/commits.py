@@ -104,9 +104,9 @@ class Commits:
             find = core.returned_offset
         return self._uncommitted(find, places)
 
-    def processed(self, places: Iterable[Place] | None = None) -> list[OffsetToCommit]:
+    def processed(self) -> list[OffsetToCommit]:
         """Return as returned() does, without what the latest call has returned."""
-        return self._uncommitted(self._core().returned_offset, places)
+        return self._uncommitted(self._core().returned_offset, None)
 
     def _uncommitted(
         self,

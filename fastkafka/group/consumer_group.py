@@ -15,7 +15,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from fastkafka.config import Resolved
@@ -112,7 +112,7 @@ class ConsumerGroup:
             self.let_go(self._consumer().assigned_partitions())
         self._consumer().rebalance_listeners = listeners
         self._is_subscribed = True
-        self._call(_do(lambda: self._membership.subscribe(subscription)))
+        self._on_control(lambda: self._membership.subscribe(subscription))
 
     def unsubscribe(self, timeout_s: float | None = None) -> None:
         """Revoke what is assigned and leave the group; listeners are told here and now.
@@ -149,7 +149,7 @@ class ConsumerGroup:
                 told the application so far
         """
         self.tenure()
-        return self._call(_do(self._membership.identity))
+        return self._on_control(self._membership.identity)
 
     def member_id(self) -> str | None:
         """Return the id in the group; None while the application knows of none."""
@@ -163,7 +163,7 @@ class ConsumerGroup:
 
     def status(self) -> MembershipStatus | None:
         """Return where the membership stands; None without a subscription."""
-        return self._call(_do(self._membership.status)) if self._is_subscribed else None
+        return self._on_control(self._membership.status) if self._is_subscribed else None
 
     def answer(self) -> None:
         """Take notice that a listener has changed the assignment by itself."""
@@ -325,22 +325,23 @@ class ConsumerGroup:
 
     def _poll_again(self, _: object) -> None:
         """The application polls again after max.poll.interval.ms: join again."""
-        self._call(_do(self._membership.rejoin))
+        self._on_control(self._membership.rejoin)
 
     def _consumer(self) -> GroupConsumer:
         return cast(GroupConsumer, self._control.core())
 
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self._control.call(coroutine)
+    def _on_control(self, action: Callable[[], T]) -> T:
+        """Do it on the control thread, which the membership belongs to."""
+
+        async def act() -> T:
+            return action()
+
+        return self._control.call(act())
 
 
 def _no_member(why: str) -> Exception:
     text = f"the group has given this consumer up, its partitions are others' now; {why}"
     return exception_for(KafkaError(KafkaError.UNKNOWN_MEMBER_ID, text))
-
-
-async def _do(action: Callable[[], T]) -> T:
-    return action()
 
 
 def _left_s(deadline: float | None) -> float | None:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastkafka.config import Resolved
+from fastkafka.control.by_key import by_key
 from fastkafka.control.client_log import SYSLOG_WARNING
 from fastkafka.control.control_thread import ControlThread
 from fastkafka.control.conversations import Body
@@ -303,9 +304,6 @@ class ConsumerProtocol(Member):
         return [(name, partition) for name, partition in named if name is not None]
 
     def _whole_body(self) -> dict[str, Any]:
-        by_topic: dict[bytes, list[int]] = {}
-        for topic_id, partition in sorted(self._owned):
-            by_topic.setdefault(topic_id, []).append(partition)
         return {
             "group_id": self._key.name,
             "member_id": self._member_id,
@@ -318,7 +316,7 @@ class ConsumerProtocol(Member):
             "server_assignor": self._assignor,
             "topic_partitions": [
                 {"topic_id": topic_id, "partitions": partitions}
-                for topic_id, partitions in by_topic.items()
+                for topic_id, partitions in by_key(sorted(self._owned)).items()
             ],
         }
 

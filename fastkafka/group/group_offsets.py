@@ -15,6 +15,7 @@ from typing import Any
 
 from fastkafka.config import Resolved
 from fastkafka.control.backoff import Backoff
+from fastkafka.control.by_key import by_key
 from fastkafka.control.control_thread import ControlThread
 from fastkafka.control.conversations import Answer
 from fastkafka.control.coordinators import (
@@ -174,10 +175,8 @@ class GroupOffsets:
             raise exception_for(KafkaError(refused.code, refused.text)) from None
 
     def _question_of(self, places: Iterable[Place]) -> Question:
-        by_topic: dict[str, list[int]] = {}
-        for topic, partition in places:
-            by_topic.setdefault(topic, []).append(partition)
-        topics = [{"name": name, "partition_indexes": rows} for name, rows in by_topic.items()]
+        by_topic = by_key(places).items()
+        topics = [{"name": name, "partition_indexes": rows} for name, rows in by_topic]
 
         def body(version: int) -> dict[str, Any]:
             group: dict[str, Any] = {"group_id": self._group_id, "topics": topics}

@@ -169,7 +169,7 @@ class Heartbeats:
             ROLE_COORDINATOR,
             answer.request,
             interval_ms=pulse.interval_ms,
-            timeout_ms=question.timeout_ms or self._socket_timeout_ms,
+            timeout_ms=self._timeout_ms(pulse),
             plain=answer.response,
             varying=protocol.throttle_time_range(api.key, answer.version, answer.response),
             lease_ms=pulse.lease_ms,
@@ -196,14 +196,17 @@ class Heartbeats:
         return None
 
     def _question_of(self, pulse: Pulse) -> Question:
-        patience_ms = max(pulse.lease_ms // _TRIES_IN_A_SESSION, pulse.interval_ms)
         return Question(
             pulse.api_name,
             pulse.body,
             lambda body: (body["error_code"],),
             verdict_of_asker,
-            timeout_ms=min(self._socket_timeout_ms, patience_ms),
+            timeout_ms=self._timeout_ms(pulse),
         )
+
+    def _timeout_ms(self, pulse: Pulse) -> int:
+        patience_ms = max(pulse.lease_ms // _TRIES_IN_A_SESSION, pulse.interval_ms)
+        return min(self._socket_timeout_ms, patience_ms)
 
     def _on_repeating_ended(
         self, repeat_id: int, reason: str, payload: bytes | None, error_code: int, text: str

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from fastkafka.control.by_key import by_key
 from fastkafka.errors import CorruptFrame
 from fastkafka.group.assignors import Assignor, AssignorMember
 from fastkafka.group.membership import Place
@@ -86,10 +87,8 @@ def places_of(assignment: bytes) -> set[Place]:
 
 
 def _by_topic(places: Iterable[Place]) -> list[dict[str, Any]]:
-    topics: dict[str, list[int]] = {}
-    for topic, partition in sorted(places):
-        topics.setdefault(topic, []).append(partition)
-    return [{"topic": topic, "partitions": partitions} for topic, partitions in topics.items()]
+    topics = by_key(sorted(places)).items()
+    return [{"topic": topic, "partitions": partitions} for topic, partitions in topics]
 
 
 def _places(rows: Iterable[dict[str, Any]]) -> Iterable[Place]:

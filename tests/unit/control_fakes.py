@@ -213,9 +213,6 @@ class FakeCore:
     def end_lease(self) -> None:
         self.told.append(("end_lease",))
 
-    def post_message_error(self, error) -> None:
-        self.told.append(("post_message_error", error))
-
     def wanted_topics(self) -> list[str]:
         return list(self.wanted)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import Struct
 
+from fastkafka.control.by_key import by_key
 from fastkafka.errors import CorruptFrame
 from fastkafka.group.membership import Place
 from fastkafka.protocol.frames import decode_data, encode_data
@@ -31,10 +32,7 @@ _NO_GENERATION = -1
 
 def encode_user_data(places: Sequence[Place], generation: int) -> bytes:
     """Encode version 1."""
-    by_topic: dict[str, list[int]] = {}
-    for topic, partition in places:
-        by_topic.setdefault(topic, []).append(partition)
-    topics = [{"topic": topic, "partitions": rows} for topic, rows in by_topic.items()]
+    topics = [{"topic": topic, "partitions": rows} for topic, rows in by_key(places).items()]
     return encode_data(_PARTITIONS, 0, {"topics": topics}) + _GENERATION.pack(generation)
 
 
