@@ -6,10 +6,10 @@
 from fastkafka.errors import exception_for
 
 from libc.stdint cimport int32_t, int64_t
+from fastkafka._core.consumer_core cimport consumer_begin_call
 from fastkafka._core.fetch_position cimport FetchPosition, position_note_call
 from fastkafka._core.fetched_columns cimport whole_batch_view
 from fastkafka._core.fetched_records cimport FetchedBatch
-from fastkafka._core.lease cimport lease_note_poll
 from fastkafka._core.lock cimport signal_read
 from fastkafka._core.message cimport Message
 from fastkafka._core.record_batch cimport RecordBatch, record_batch_of
@@ -50,9 +50,7 @@ cdef class BatchesCore(ColumnsCore):
         cdef Message message
         cdef int32_t seen
         cdef int64_t deadline_ns = -1
-        self.check_usable()
-        self.calls += 1
-        lease_note_poll(&self.lease)
+        consumer_begin_call(self)
         if not self.takes_whole:
             self.take_as(True)
         while True:

@@ -27,6 +27,8 @@ cdef struct ClientState:
     int32_t is_stopped
     int32_t takes_no_records              # atomic; why a transactional producer takes none now, see sequences
 
+cdef void client_end(ClientState* state) noexcept nogil
+
 cdef class ClientCore:
     cdef ClientState* state
     cdef dict topic_addresses             # name -> Topic* as int

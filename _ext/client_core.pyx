@@ -206,6 +206,13 @@ cdef int _fill_topic(TopicUpdate* update, Topic* topic, bytes topic_id, int erro
     return 0
 
 
+cdef void client_end(ClientState* state) noexcept nogil:
+    """End the I/O thread of a client that nobody stopped, and fail what is on its way; each room does so before it goes."""
+    if state.loop.is_running:
+        loop_stop(&state.loop)
+        transport_close_all(&state.transport)
+
+
 cdef class ClientCore:
     """The native half of a client: an I/O thread, its doors, and what it knows.
 
@@ -303,10 +310,8 @@ cdef class ClientCore:
         # In a forked child the I/O thread is not there and its locks may be held: the memory is left alone.
         if state.is_forked:
             return
-        if state.loop.is_running:
-            with nogil:
-                loop_stop(&state.loop)
-                transport_close_all(&state.transport)
+        with nogil:
+            client_end(state)
         transport_destroy(&state.transport)
         if state.transport.frames != NULL:
             frame_pool_orphan(state.transport.frames)

@@ -4,11 +4,10 @@
 # thread and GIL: Python methods with the GIL, which only waiting releases
 # next: fetched_columns shows what was taken; Messages one by one are consumer_core's
 from libc.stdint cimport INT32_MAX, int32_t, int64_t
-from fastkafka._core.consumer_core cimport MESSAGES_MAX
+from fastkafka._core.consumer_core cimport MESSAGES_MAX, consumer_begin_call
 from fastkafka._core.fetched_columns cimport FetchedRecords, fetched_records_new
 from fastkafka._core.fetched_parts cimport FetchedPart
 from fastkafka._core.fetched_records cimport FetchedBatch
-from fastkafka._core.lease cimport lease_note_poll
 from fastkafka._core.lock cimport signal_read
 from fastkafka._core.message cimport Message, messages_of_entries
 from fastkafka._core.waiter cimport deadline_after
@@ -41,9 +40,7 @@ cdef class ColumnsCore(ConsumerCore):
         cdef int32_t seen
         if not 0 <= num_messages <= MESSAGES_MAX:
             raise ValueError("num_messages must be between 0 and 1000000 (1M)")
-        self.check_usable()
-        self.calls += 1
-        lease_note_poll(&self.lease)
+        consumer_begin_call(self)
         if self.takes_whole:
             self.take_as(False)
         deadline_ns = deadline_after(timeout)

@@ -8,7 +8,7 @@ from fastkafka._core.client_core cimport ClientCore
 from fastkafka._core.fetch_position cimport FetchPosition, StartAt
 from fastkafka._core.fetched_records cimport FetchedBatch
 from fastkafka._core.fetcher cimport Fetcher
-from fastkafka._core.lease cimport Lease
+from fastkafka._core.lease cimport Lease, lease_note_poll
 from fastkafka._core.message cimport Message
 from fastkafka._core.recent_batches cimport RecentBatches
 
@@ -51,3 +51,11 @@ cdef class ConsumerCore(ClientCore):
     cdef int _rewind_unreturned(self, FetchPosition* position) except -1
     cdef int _answer_offset(self, str topic, int partition, int32_t fetch_generation, int64_t offset,
                             int32_t leader_epoch, int32_t error_code, bytes text) except -1
+
+
+cdef inline int consumer_begin_call(ConsumerCore consumer) except -1:
+    """What every call that returns records begins with: it is a poll, and what earlier ones have returned is done with."""
+    consumer.check_usable()
+    consumer.calls += 1
+    lease_note_poll(&consumer.lease)
+    return 0

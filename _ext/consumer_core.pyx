@@ -11,8 +11,8 @@ from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from fastkafka._core.atomic cimport add32, load32, load64, store32
 from fastkafka._core.clock cimport NS_PER_MS
-from fastkafka._core.connection cimport transport_close_all
-from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
+from fastkafka._core.client_core cimport client_end
+from fastkafka._core.event_loop cimport loop_add_tick
 from fastkafka._core.fetch_position cimport (
     FETCH_BACKING_OFF, FETCH_FETCHING, FETCH_NEEDS_OFFSET, FETCH_STOPPED, FETCH_VALIDATING, OFFSET_UNKNOWN, PositionWish,
     START_AT_COMMITTED, START_AT_EARLIEST, START_AT_LATEST, START_AT_OFFSET, START_AT_POSITION, START_AT_RESET,
@@ -25,7 +25,7 @@ from fastkafka._core.fetcher cimport (
     fetcher_on_leader_changed, fetcher_on_topic_failed, fetcher_on_topic_replaced, fetcher_on_up,
     fetcher_set_bound, fetcher_tick,
 )
-from fastkafka._core.lease cimport lease_begin_waiting, lease_end_waiting, lease_has_run_out, lease_note_poll
+from fastkafka._core.lease cimport lease_begin_waiting, lease_end_waiting, lease_has_run_out
 from fastkafka._core.lock cimport signal_raise, signal_read
 from fastkafka._core.message cimport Message, message_of_entry, message_of_error, messages_of_entries
 from fastkafka._core.recent_batches cimport recent_forget, recent_remember
@@ -146,10 +146,8 @@ cdef class ConsumerCore(ClientCore):
         cdef FetchPosition* following
         if self.fetcher == NULL or self.state == NULL or self.state.is_forked:
             return
-        if self.state.loop.is_running:
-            with nogil:
-                loop_stop(&self.state.loop)
-                transport_close_all(&self.state.transport)
+        with nogil:
+            client_end(self.state)
         self.let_go_of_all()
         fetcher_destroy(self.fetcher)
         while position != NULL:
@@ -498,9 +496,7 @@ cdef class ConsumerCore(ClientCore):
         cdef int32_t seen
         if not 0 <= num_messages <= MESSAGES_MAX:
             raise ValueError("num_messages must be between 0 and 1000000 (1M)")
-        self.check_usable()
-        self.calls += 1
-        lease_note_poll(&self.lease)
+        consumer_begin_call(self)
         if self.takes_whole:
             self.take_as(False)
         deadline_ns = deadline_after(timeout)
@@ -528,9 +524,7 @@ cdef class ConsumerCore(ClientCore):
         cdef Message message
         cdef int64_t deadline_ns = -1
         cdef int32_t seen
-        self.check_usable()
-        self.calls += 1
-        lease_note_poll(&self.lease)
+        consumer_begin_call(self)
         if not PyFloat_CheckExact(timeout) and not PyLong_CheckExact(timeout):
             timeout = <double>timeout
         if self.takes_whole:

@@ -52,33 +52,30 @@ cdef void _rebuild(FetchSession* session) noexcept nogil:
             bucket[0] = slot
 
 
+cdef inline bint _grow(void** items, int64_t capacity, size_t item_bytes) noexcept nogil:
+    """Make room for so many; False without memory, and what was there is there still."""
+    cdef void* grown = realloc(items[0], <size_t>capacity * item_bytes)
+    if grown == NULL:
+        return False
+    items[0] = grown
+    return True
+
+
 cdef bint _reserve(FetchSession* session, int32_t count) noexcept nogil:
     """Have room for `count` partitions besides those that may have to be forgotten; False without memory."""
     cdef int64_t wanted = <int64_t>session.slot_count + count
     cdef int64_t capacity = max(session.slot_capacity, <int32_t>CAPACITY_FIRST)
-    cdef void* grown
     if wanted <= session.slot_capacity:
         return True
     while capacity < wanted:
         capacity *= 2
     if capacity > INT32_MAX // 2:
         return False
-    grown = realloc(session.slots, <size_t>capacity * sizeof(FetchTarget))
-    if grown == NULL:
+    if not (_grow(<void**>&session.slots, capacity, sizeof(FetchTarget))
+            and _grow(<void**>&session.forgotten, capacity, sizeof(FetchTarget))
+            and _grow(<void**>&session.listed, capacity, sizeof(int32_t))
+            and _grow(<void**>&session.buckets, capacity, sizeof(int32_t))):
         return False
-    session.slots = <FetchTarget*>grown
-    grown = realloc(session.forgotten, <size_t>capacity * sizeof(FetchTarget))
-    if grown == NULL:
-        return False
-    session.forgotten = <FetchTarget*>grown
-    grown = realloc(session.listed, <size_t>capacity * sizeof(int32_t))
-    if grown == NULL:
-        return False
-    session.listed = <int32_t*>grown
-    grown = realloc(session.buckets, <size_t>capacity * sizeof(int32_t))
-    if grown == NULL:
-        return False
-    session.buckets = <int32_t*>grown
     session.bucket_count = <int32_t>capacity
     session.slot_capacity = <int32_t>capacity
     _rebuild(session)

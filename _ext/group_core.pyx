@@ -5,10 +5,10 @@
 # next: repeating sends; fastkafka/group decides
 from libc.stdint cimport int64_t
 from fastkafka._core.atomic cimport add64, load32, store32, store64
+from fastkafka._core.client_core cimport client_end
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns
 from fastkafka._core.cluster_view cimport ROLE_COUNT
-from fastkafka._core.connection cimport transport_close_all
-from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
+from fastkafka._core.event_loop cimport loop_add_tick
 from fastkafka._core.fetch_position cimport OFFSET_UNKNOWN
 from fastkafka._core.lease cimport lease_has_run_out, lease_silence_ns
 from fastkafka._core.lock cimport signal_raise
@@ -29,10 +29,8 @@ cdef class GroupCore(BatchesCore):
     def __dealloc__(self):
         if self.state == NULL or self.state.is_forked:
             return
-        if self.state.loop.is_running:
-            with nogil:
-                loop_stop(&self.state.loop)
-                transport_close_all(&self.state.transport)
+        with nogil:
+            client_end(self.state)
         repeating_destroy(&self.repeating)
 
     # --- heartbeats ---

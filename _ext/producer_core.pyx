@@ -23,15 +23,15 @@ from fastkafka._core.atomic cimport load32, load64, load_pointer, store32, store
 from fastkafka._core.availability cimport availability_leader_changed
 from fastkafka._core.batch_compression cimport workers_stop
 from fastkafka._core.clock cimport NS_PER_MS, monotonic_ns, realtime_coarse_ms
-from fastkafka._core.client_core cimport ClientState
-from fastkafka._core.connection cimport Connection, transport_close_all
+from fastkafka._core.client_core cimport ClientState, client_end
+from fastkafka._core.connection cimport Connection
 from fastkafka._core.counters cimport records_outstanding
 from fastkafka._core.delivery cimport (
     ERROR_CODES, ERROR_FLAG_MAYBE_WRITTEN, ERROR_FLAG_REFRESHES_METADATA, ERROR_FLAG_RETRIABLE,
     delivery_fail_topic,
 )
 from fastkafka._core.error_codes cimport ERROR_PURGE_QUEUE
-from fastkafka._core.event_loop cimport loop_add_tick, loop_stop
+from fastkafka._core.event_loop cimport loop_add_tick
 from fastkafka._core.lock cimport Lock, signal_read, wait_free
 from fastkafka._core.partition_queue cimport PartitionQueue
 from fastkafka._core.partitioner cimport PartitionerKind
@@ -274,8 +274,7 @@ cdef class ProducerCore(ReportingCore):
         if self.state.is_forked:
             return
         with nogil:
-            loop_stop(&self.state.loop)
-            transport_close_all(&self.state.transport)
+            client_end(self.state)
             workers_stop(&self.sender.workers)
             sender_fail_all(&self.sender, ERROR_PURGE_QUEUE)
             sender_destroy(&self.sender)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from fastkafka import KafkaError, TopicPartition
+from fastkafka import KafkaError, Message, TopicPartition
 from fastkafka.consumer import Consumer
 from tests.reference.record_batches import values_batch
 from tests.scripted.fetch_broker import FETCH, FetchReply
@@ -42,6 +43,12 @@ def put(broker: SessionBroker, partition: int, first: int, count: int = 5) -> li
     made = [b"%d-%d" % (partition, number) for number in range(first, first + count)]
     broker.put("t", partition, values_batch(made, first))
     return made
+
+
+def sorted_values(messages: list[Message]) -> list[bytes]:
+    found = [value for value in values(messages) if value is not None]
+    assert len(found) == len(messages)
+    return sorted(found)
 
 
 def test_only_what_changed_is_told(broker: SessionBroker) -> None:
@@ -83,7 +90,7 @@ def test_after_an_error_of_the_session_everything_is_told_again(
         with broker._changed:
             broker.refusals.append(code)
         written = put(broker, 0, 5) + put(broker, 3, 0)
-        assert sorted(values(read(consumer, 10))) == sorted(written)  # type: ignore[type-var]
+        assert sorted_values(read(consumer, 10)) == sorted(written)
         broker.until(lambda: broker.full_requests == full + 1, "a full request")
         # The old one is closed, but for one of which the client thinks that it is gone.
         left = 2 if code == SESSION_ID_NOT_FOUND else 1
@@ -105,10 +112,10 @@ def test_a_lost_answer_repeats_and_loses_nothing(broker: SessionBroker) -> None:
     with reader_of(broker) as consumer:
         broker.script_fetches(FetchReply(closes=True))
         written = put(broker, 0, 0) + put(broker, 2, 0)
-        assert sorted(values(read(consumer, 10))) == sorted(written)  # type: ignore[type-var]
+        assert sorted_values(read(consumer, 10)) == sorted(written)
         broker.script_fetches(FetchReply(closes=True))
         written = put(broker, 0, 5) + put(broker, 2, 5)
-        assert sorted(values(read(consumer, 10))) == sorted(written)  # type: ignore[type-var]
+        assert sorted_values(read(consumer, 10)) == sorted(written)
         assert consumer.poll(0.1) is None
 
 
@@ -138,7 +145,7 @@ def test_every_version_reads_everything_once(versions: tuple[int, int]) -> None:
             consumer.assign(PLACES)
             for turn in range(4):
                 written = put(broker, 0, 5 * turn) + put(broker, 1 + turn % 3, 5 * (turn // 3))
-                assert sorted(values(read(consumer, 10))) == sorted(written)  # type: ignore[type-var]
+                assert sorted_values(read(consumer, 10)) == sorted(written)
             assert consumer.poll(0.1) is None
 
 
@@ -161,7 +168,7 @@ def test_leaders_that_go_and_come_back_forget_and_are_told(broker: SessionBroker
             broker.move_leader("t", 0, node_id)
             written = put(broker, 0, offset) + put(broker, 1, offset)
             offset += 5
-            assert sorted(values(read(consumer, 10))) == sorted(written)  # type: ignore[type-var]
+            assert sorted_values(read(consumer, 10)) == sorted(written)
         assert consumer.poll(0.1) is None
 
 
@@ -182,15 +189,17 @@ def test_the_end_is_told_although_answers_leave_the_partition_out(broker: Sessio
             consumer.seek(TopicPartition("t", 0, 0))
 
 
-def test_a_partition_twice_in_an_answer_counts_once(broker: SessionBroker) -> None:
+def test_a_partition_twice_in_an_answer_counts_once(
+    broker: SessionBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body_of = broker._fetch_body
 
-    def doubled(*arguments: object) -> dict[str, object]:
-        body = body_of(*arguments)  # type: ignore[arg-type]
+    def doubled(*arguments: Any) -> dict[str, Any]:
+        body = body_of(*arguments)
         body["responses"] = body["responses"] * 2
         return body
 
-    broker._fetch_body = doubled  # type: ignore[method-assign]
+    monkeypatch.setattr(broker, "_fetch_body", doubled)
     with reader_of(broker) as consumer:
         for turn in range(3):
             written = put(broker, 0, 5 * turn)
@@ -198,17 +207,19 @@ def test_a_partition_twice_in_an_answer_counts_once(broker: SessionBroker) -> No
         assert consumer.poll(0.1) is None
 
 
-def test_an_answer_of_another_session_is_not_built_upon(broker: SessionBroker) -> None:
+def test_an_answer_of_another_session_is_not_built_upon(
+    broker: SessionBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body_of = broker._fetch_body
     ids = iter([0, 77])
 
-    def renamed(*arguments: object) -> dict[str, object]:
-        body = body_of(*arguments)  # type: ignore[arg-type]
-        if arguments[1].body["session_epoch"] > 1:  # type: ignore[attr-defined]
+    def renamed(*arguments: Any) -> dict[str, Any]:
+        body = body_of(*arguments)
+        if arguments[1].body["session_epoch"] > 1:
             body["session_id"] = next(ids, body["session_id"])
         return body
 
-    broker._fetch_body = renamed  # type: ignore[method-assign]
+    monkeypatch.setattr(broker, "_fetch_body", renamed)
     with reader_of(broker) as consumer:
         for turn in range(4):
             written = put(broker, 0, 5 * turn)
@@ -227,14 +238,13 @@ def test_whatever_happens_every_record_comes_in_order(broker: SessionBroker, see
     expected: dict[int, int] = defaultdict(int)
     paused: set[int] = set()
 
-    def check(messages: list[object]) -> None:
+    def check(messages: list[Message]) -> None:
         for message in messages:
-            assert message.error() is None  # type: ignore[attr-defined]
-            partition = message.partition()  # type: ignore[attr-defined]
-            offset = message.offset()  # type: ignore[attr-defined]
+            partition, offset = message.partition(), message.offset()
+            assert message.error() is None and partition is not None
             assert partition not in paused
             assert offset == expected[partition]
-            assert message.value() == b"%d-%d" % (partition, offset)  # type: ignore[attr-defined]
+            assert message.value() == b"%d-%d" % (partition, offset)
             expected[partition] += 1
 
     with reader_of(broker) as consumer:
