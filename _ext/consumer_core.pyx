@@ -404,12 +404,14 @@ cdef class ConsumerCore(ClientCore):
     cdef int fill(self, list messages, Py_ssize_t limit) except -1:
         """Append what is there, up to `limit` messages in all."""
         cdef FetchedBatch* batch
-        cdef Message message
+        cdef list again
         cdef int32_t count
-        while len(messages) < limit and self.unreturned:
-            message = self.unreturned.pop(0)
-            self.count_as_new(message)
-            messages.append(message)
+        if self.unreturned:
+            again = self.unreturned[:limit - len(messages)]
+            del self.unreturned[:len(again)]
+            messages.extend(again)
+            for message in again:
+                self.count_as_new(message)
         while len(messages) < limit:
             batch = self.next_batch()
             if batch == NULL:

@@ -369,6 +369,20 @@ class KafkaCluster:
             int(admin.list_topics(topic, timeout=30).topics[topic].partitions[partition].leader) - 1
         )
 
+    def wait_until_in_sync(self, topic: str) -> None:
+        """Return when every replica of a topic has all that its leader has.
+
+        Raises: TimeoutError
+        """
+        admin = self._admin()
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline:
+            partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions.values()
+            if partitions and all(len(one.isrs) == len(one.replicas) for one in partitions):
+                return
+            time.sleep(POLL_INTERVAL_S)
+        raise TimeoutError(f"replicas of {topic} stay behind: {partitions}")
+
     def run_tool(
         self, main_class: str, *args: str, stdin: bytes | None = None, timeout_s: float = 120
     ) -> subprocess.CompletedProcess[bytes]:

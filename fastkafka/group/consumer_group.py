@@ -228,7 +228,11 @@ class ConsumerGroup:
         """Tell the listener, then do what it has not done by itself, whatever it raised."""
         consumer = self._consumer()
         places = list(partitions)
-        if kind is not RebalanceKind.ASSIGN:
+        if kind is RebalanceKind.LOST:
+            # All that is read, whatever the step names: it may have been assigned a moment before,
+            # or lost once more before the application heard of it.
+            places = consumer.assigned_partitions()
+        elif kind is RebalanceKind.REVOKE:
             assigned = set(consumer.assigned_partitions())
             places = [place for place in places if place in assigned]
         self._serving, self._is_answered = kind, False

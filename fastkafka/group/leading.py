@@ -17,10 +17,10 @@ from fastkafka.config import Resolved
 from fastkafka.control.client_log import SYSLOG_WARNING
 from fastkafka.control.control_thread import ControlThread
 from fastkafka.errors import CorruptFrame, KafkaError
-from fastkafka.group.assignors import Assignor, AssignorMember, Topics, checked
+from fastkafka.group.assignors import Assignor, AssignorMember, checked
 from fastkafka.group.member_codec import assignment_bytes, member_of
 from fastkafka.group.membership import Subscription
-from fastkafka.group.subscribed_topics import SubscribedTopics
+from fastkafka.group.subscribed_topics import Partitions, SubscribedTopics
 
 
 class Leading:
@@ -38,7 +38,8 @@ class Leading:
         self._topics = SubscribedTopics(
             control, config, on_changed=self._look, on_error=self._on_missing
         )
-        self._assigned_of: dict[str, list[int]] | None = None
+        self._assigned_of: Partitions | None = None
+        self._heeds_racks = False
 
     async def assign(
         self, assignor: Assignor, rows: list[dict[str, Any]], *, skips: bool
@@ -51,14 +52,12 @@ class Leading:
         topics = frozenset(topic for member in members for topic in member.topics)
         self._assigned_of = None
         self._topics.watch(Subscription(topics))
-        found = await self._topics.known()
-        self._assigned_of = found
+        await self._topics.known()
+        # Where nobody tells of its rack, replicas that move are no reason to assign anew.
+        self._heeds_racks = any(member.rack for member in members)
+        places = self._assigned_of = self._partitions()
         if skips:
             return []
-        places: Topics = {
-            topic: {partition: frozenset() for partition in partitions}
-            for topic, partitions in found.items()
-        }
         assignment = await asyncio.wrap_future(
             self._control.pool.submit(assignor.assign, places, members)
         )
@@ -86,8 +85,15 @@ class Leading:
         return members
 
     def _look(self) -> None:
-        if self._assigned_of is not None and self._topics.topics() != self._assigned_of:
+        if self._assigned_of is not None and self._partitions() != self._assigned_of:
             self._on_changed()
+
+    def _partitions(self) -> Partitions:
+        """Return what is to be assigned, with racks if these matter to anybody."""
+        found = self._topics.topics()
+        if self._heeds_racks:
+            return found
+        return {topic: dict.fromkeys(numbers, frozenset()) for topic, numbers in found.items()}
 
     def _on_missing(self, error: KafkaError) -> None:
         """Members hear of their own topics by themselves."""

@@ -1,8 +1,8 @@
 """Which topics a subscription means now: those that it names, those that match, and that are there.
 
 In:     a Subscription; metadata answers
-Out:    the partitions of each topic; on_changed when topics or partitions come or go; on_error,
-        once, for a topic that is not there or not ours to read
+Out:    the partitions of each topic; on_changed when topics or partitions come or go, or replicas
+        move to other racks; on_error, once, for a topic that is not there or not ours to read
 Thread: the control thread only
 Next:   classic.py joins again; the leader of a group assigns
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastkafka.config import Resolved
@@ -27,6 +27,10 @@ from fastkafka.group.membership import Subscription
 
 # A topic that is being created is asked for again and again, but no more often than this.
 _MISSING_MAX_MS = 5000
+
+
+# Partitions by topic, each with the racks of its replicas.
+Partitions = dict[str, dict[int, frozenset[str]]]
 
 
 class SubscribedTopics:
@@ -54,7 +58,8 @@ class SubscribedTopics:
         self._creates_topics = config["allow.auto.create.topics"]
         self._subscription = Subscription(frozenset())
         self._patterns: list[re.Pattern[str]] = []
-        self._partitions: dict[str, list[int]] = {}
+        self._partitions: Partitions = {}
+        self._rack_of: dict[int, str | None] = {}
         self._missing_since: dict[str, float] = {}
         self._told: set[tuple[str, int]] = set()
         self._asked_once: asyncio.Future[None] | None = None
@@ -83,11 +88,11 @@ class SubscribedTopics:
         if self._asked_once is not None and not self._asked_once.done():
             self._asked_once.cancel()
 
-    def topics(self) -> dict[str, list[int]]:
-        """Return the partitions of each topic that is there."""
+    def topics(self) -> Partitions:
+        """Return the partitions of each topic that is there, with the racks of their replicas."""
         return dict(self._partitions)
 
-    async def known(self) -> dict[str, list[int]]:
+    async def known(self) -> Partitions:
         """Return topics(), after the first answer about this subscription."""
         if self._asked_once is not None:
             await asyncio.shield(self._asked_once)
@@ -121,15 +126,20 @@ class SubscribedTopics:
         """Ask once and compare; return False when a topic is missing."""
         names = None if self._patterns else sorted(self._subscription.topics)
         answer = await self._control.metadata.ask(names, creates_topics=self._creates_topics)
+        # Of a broker that is away the rack is remembered: it does not move meanwhile.
+        self._rack_of.update((row["node_id"], row["rack"]) for row in answer.body["brokers"])
         rows = {row["name"]: row for row in answer.body["topics"] if row["name"] is not None}
-        found: dict[str, list[int]] = {}
+        found: Partitions = {}
         missing = set(self._subscription.topics) - rows.keys()
         for name, row in rows.items():
             is_named = name in self._subscription.topics
             if not is_named and (row["is_internal"] or not self._wants(name)):
                 continue
             if row["partitions"]:
-                found[name] = sorted({part["partition_index"] for part in row["partitions"]})
+                found[name] = {
+                    part["partition_index"]: self._racks_of(part["replica_nodes"])
+                    for part in row["partitions"]
+                }
             elif is_named:
                 missing.add(name)
         self._keep_for_a_while(found)
@@ -140,7 +150,11 @@ class SubscribedTopics:
             self._on_changed()
         return not missing
 
-    def _keep_for_a_while(self, found: dict[str, list[int]]) -> None:
+    def _racks_of(self, replicas: Iterable[int]) -> frozenset[str]:
+        racks = (self._rack_of.get(node_id) for node_id in replicas)
+        return frozenset(rack for rack in racks if rack)
+
+    def _keep_for_a_while(self, found: Partitions) -> None:
         """Go on believing in topics that were there until their time is over."""
         now = asyncio.get_running_loop().time()
         for name in list(self._missing_since):

@@ -40,6 +40,8 @@ class GroupHistory:
         self._commits: dict[int, list[_Commit]] = defaultdict(list)
         self._assigned: dict[tuple[str, int], list[int]] = defaultdict(list)
         self.reached: dict[int, int] = defaultdict(int)  # by partition, the end of what was read
+        self._moved_ns: dict[int, int] = {}  # when a partition moved on last
+        self._standstill_ns: dict[int, int] = defaultdict(int)
         self.assignments: dict[str, set[int]] = defaultdict(set)
 
     def take(self, member: str, line: str) -> None:
@@ -49,7 +51,9 @@ class GroupHistory:
             if kind == "R":
                 began_ns, partition, offset = map(int, words)
                 self._reads[partition].append(_Read(began_ns, offset, member))
-                self.reached[partition] = max(self.reached[partition], offset + 1)
+                if offset >= self.reached[partition]:
+                    self.reached[partition] = offset + 1
+                    self._move(partition, began_ns)
             elif kind == "C":
                 began_ns, ended_ns = int(words[0]), int(words[1])
                 for word in words[2:]:
@@ -61,6 +65,19 @@ class GroupHistory:
                     self.assignments[member].add(partition)
             else:
                 self.assignments[member] -= set(map(int, words[1:]))
+
+    def _move(self, partition: int, at_ns: int) -> None:
+        """Note that a partition moved on, and how long it had stood still."""
+        before_ns = self._moved_ns.get(partition, at_ns)
+        self._moved_ns[partition] = max(at_ns, before_ns)
+        self._standstill_ns[partition] = max(at_ns - before_ns, self._standstill_ns[partition])
+
+    def take_standstill_s(self) -> float:
+        """Return how long a partition stood still since the last call, at most, until it moved."""
+        with self._lock:
+            longest_ns = max(self._standstill_ns.values(), default=0)
+            self._standstill_ns.clear()
+        return longest_ns / 1e9
 
     def records_read(self) -> int:
         """Return how many records were returned, those that came again included."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import select
 import sys
 import time
@@ -163,6 +164,8 @@ class OfKafkaPython:
 def main() -> None:
     """Be a member until the input ends or says something."""
     told = json.loads(sys.argv[1])
+    if "debug" in told["settings"]:
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(message)s")
     kind = OfKafkaPython if told["client"] == "kafka" else OfConfluentsApi
     member = kind(told["client"], told["topic"], told["settings"])
     while not was_told_to_leave():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,105 +14,29 @@ from fastkafka import (
     KafkaError,
     KafkaException,
     Message,
-    Producer,
     TopicPartition,
 )
 from fastkafka.broker import EmbeddedBroker, Fault
 from fastkafka.errors import ClosedError
 from fastkafka.group.assignors import Assignor, AssignorMember, Topics
 from fastkafka.statistics import WaitReason
+from tests.integration.group_members import (
+    INCREMENTAL,
+    KINDS,
+    PARTITIONS,
+    TIMEOUT_S,
+    Make,
+    Told,
+    broker,
+    make,
+    numbers,
+    poll_until,
+    share,
+    topic,
+    write,
+)
 
-PARTITIONS = 6
-TIMEOUT_S = 30.0
-KINDS = ("range", "roundrobin", "sticky", "cooperative-sticky", "consumer")
-INCREMENTAL = ("cooperative-sticky", "consumer")
-
-Make = Callable[..., Consumer]
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker(num_partitions=PARTITIONS) as running:
-        yield running
-
-
-@pytest.fixture
-def topic(broker: EmbeddedBroker) -> str:
-    name = f"t-{uuid.uuid4().hex[:8]}"
-    write(broker, name, 120)
-    return name
-
-
-@pytest.fixture
-def make(broker: EmbeddedBroker, topic: str) -> Iterator[Make]:
-    """Make members of one group of the test, by the name of an assignor or "consumer"."""
-    made: list[Consumer] = []
-
-    def make_member(kind: str = "range", **conf: Any) -> Consumer:
-        settings: dict[str, Any] = {
-            "bootstrap.servers": broker.bootstrap_servers,
-            "group.id": f"group of {topic}",
-            "auto.offset.reset": "earliest",
-            "topic.metadata.refresh.interval.ms": 200,
-        }
-        if kind == "consumer":
-            settings["group.protocol"] = "consumer"
-        else:
-            settings["partition.assignment.strategy"] = kind
-            settings["heartbeat.interval.ms"] = 100
-        settings.update(conf)
-        made.append(Consumer(settings))
-        return made[-1]
-
-    yield make_member
-    for consumer in made:
-        consumer.close()
-
-
-def write(broker: EmbeddedBroker, topic: str, count: int) -> None:
-    with Producer({"bootstrap.servers": broker.bootstrap_servers}) as producer:
-        for number in range(count):
-            producer.produce(topic, b"%d" % number, partition=number % PARTITIONS)
-        assert producer.flush(TIMEOUT_S) == 0
-
-
-class Told:
-    """What listeners of one member were told, in order."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, list[int]]] = []
-
-    def listeners(self) -> dict[str, Callable[[Consumer, list[TopicPartition]], None]]:
-        return {f"on_{name}": self._listener(name) for name in ("assign", "revoke", "lost")}
-
-    def _listener(self, name: str) -> Callable[[Consumer, list[TopicPartition]], None]:
-        def listen(consumer: Consumer, places: list[TopicPartition]) -> None:
-            self.calls.append((name, sorted(place.partition for place in places)))
-
-        return listen
-
-
-def numbers(consumer: Consumer) -> set[int]:
-    return {place.partition for place in consumer.assignment()}
-
-
-def poll_until(
-    condition: Callable[[], bool], *consumers: Consumer, seen: list[Message] | None = None
-) -> None:
-    """Poll all of them, in turns, until the condition holds."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, [numbers(consumer) for consumer in consumers]
-        for consumer in consumers:
-            messages = consumer.consume(1000, 0.02)
-            if seen is not None:
-                seen.extend(messages)
-
-
-def share(*consumers: Consumer) -> bool:
-    """Tell whether these read each partition once, and all of them something."""
-    shares = [numbers(consumer) for consumer in consumers]
-    return all(shares) and sum(map(len, shares)) == PARTITIONS == len(set().union(*shares))
+__all__ = ["broker", "make", "topic"]
 
 
 def places_of(messages: list[Message]) -> list[tuple[int | None, int | None]]:
@@ -348,70 +271,6 @@ def test_stored_offsets_are_what_is_committed_in_a_rebalance(make: Make, topic: 
     places = [TopicPartition(topic, partition) for partition in range(3)]
     found = make().committed(places, TIMEOUT_S)
     assert [place.offset for place in found] == [3, 7, OFFSET_INVALID]
-
-
-@pytest.mark.parametrize("kind", ["range", "consumer"])
-def test_commit_after_the_group_has_given_a_member_up_is_refused(
-    make: Make, topic: str, kind: str
-) -> None:
-    consumer = make(kind)
-    consumer.subscribe([topic])
-    assert consumer.consume(1, TIMEOUT_S)
-    assert consumer._group is not None
-    membership = consumer._group._membership
-
-    async def rejoin() -> None:
-        membership.rejoin()
-
-    async def give_up() -> None:
-        membership._be_lost(type(membership._state).STALE)  # type: ignore[attr-defined]
-
-    consumer._control.call(give_up())
-    # Also when it is a member again: the application has not heard that it was none meanwhile.
-    for is_back in (False, True):
-        if is_back:
-            consumer._control.call(rejoin())
-            deadline = time.monotonic() + TIMEOUT_S
-            while membership.identity().generation_id < 0:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-        with pytest.raises(KafkaException) as caught:
-            consumer.commit(offsets=[TopicPartition(topic, 0, 1)], asynchronous=False)
-        assert caught.value.args[0] == KafkaError.UNKNOWN_MEMBER_ID
-        with pytest.raises(KafkaException):
-            consumer.consumer_group_metadata()
-        assert consumer.memberid() is None
-    poll_until(lambda: consumer.memberid() is not None, consumer)
-    poll_until(lambda: len(numbers(consumer)) == PARTITIONS, consumer)
-    consumer.commit(offsets=[TopicPartition(topic, 0, 1)], asynchronous=False)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_application_that_does_not_poll_loses_its_partitions_and_hears_of_it(
-    make: Make, topic: str, kind: str
-) -> None:
-    told = Told()
-    conf = {"max.poll.interval.ms": 6000}
-    if kind != "consumer":
-        conf["session.timeout.ms"] = 6000
-    sleeper, other = make(kind, **conf), make(kind)
-    sleeper.subscribe([topic], **told.listeners())
-    poll_until(lambda: len(numbers(sleeper)) == PARTITIONS, sleeper)
-    other.subscribe([topic])
-    # The broker tells KIP-848 members to send a heartbeat every 5 s: silence shows only then.
-    poll_until(lambda: len(numbers(other)) == PARTITIONS, other)
-    errors: list[int] = []
-
-    def heard() -> bool:
-        message = sleeper.poll(0.05)
-        if message is not None and message.error() is not None:
-            errors.append(message.error().code())
-        return bool(errors)
-
-    poll_until(heard, other)
-    assert errors == [KafkaError._MAX_POLL_EXCEEDED]
-    assert ("lost", list(range(PARTITIONS))) in told.calls
-    poll_until(lambda: share(sleeper, other), sleeper, other)
 
 
 @pytest.mark.parametrize("kind", ["range", "consumer"])

@@ -318,6 +318,7 @@ class FakeCluster:
 
     def __init__(self, core: FakeCore, node_ids: tuple[int, ...] = (1, 2)) -> None:
         self.brokers = {node_id: ("127.0.0.1", 9000 + node_id) for node_id in node_ids}
+        self.racks: dict[int, str] = {}
         self.topics: dict[str, dict[str, Any]] = {}
         self.controller_id = node_ids[0]
         core.answers["metadata"] = self.metadata
@@ -348,7 +349,7 @@ class FakeCluster:
         unknown = KafkaError.UNKNOWN_TOPIC_OR_PART
         return {
             "brokers": [
-                {"node_id": id, "host": host, "port": port, "rack": None}
+                {"node_id": id, "host": host, "port": port, "rack": self.racks.get(id)}
                 for id, (host, port) in self.brokers.items()
             ],
             "cluster_id": "cluster",

@@ -261,3 +261,98 @@ def test_user_data_that_makes_no_sense_is_refused_and_counts_as_none(data):
         "a": [("t", 0)],
         "b": [("t", 1)],
     }
+
+
+# --- racks -----------------------------------------------------------------------------
+
+
+def racked_group(seed, replicas):
+    """Return topics whose replicas are in `replicas` of three racks, and members in all of them."""
+    chance = random.Random(seed)
+    topics = {
+        f"t{number}": {
+            partition: frozenset(chance.sample("abc", replicas))
+            for partition in range(chance.randint(1, 15))
+        }
+        for number in range(3)
+    }
+    members = [
+        AssignorMember(f"m{number}", tuple(topics), None, "abc"[number % 3])
+        for number in range(chance.randint(1, 7))
+    ]
+    return topics, members
+
+
+def far(topics, members, assignment):
+    rack_of = {member.member_id: member.rack for member in members}
+    return sum(
+        rack_of[name] not in topics[topic][partition]
+        for name, places in assignment.items()
+        for topic, partition in places
+    )
+
+
+@sticky_ones
+def test_partitions_are_near_their_members_where_balance_allows_it(name):
+    topics = {"t": {number: frozenset("abc"[number % 3]) for number in range(12)}}
+    members = [AssignorMember(f"m{n}", ("t",), None, "abc"[n // 2 % 3]) for n in range(6)]
+    assignment, _ = settled(name, topics, members)
+    assert spread(assignment) == 0
+    assert far(topics, members, assignment) == 0
+
+
+@sticky_ones
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("seed", range(40))
+def test_racks_cost_no_balance_and_nothing_moves_when_nobody_came_or_went(name, replicas, seed):
+    topics, members = racked_group(seed, replicas)
+    assignment, told = settled(name, topics, members)
+    without, _ = settled(name, topics, [member._replace(rack=None) for member in members])
+    assert spread(assignment) == spread(without)
+    assert far(topics, members, assignment) <= far(topics, members, without)
+    again, _ = settled(name, topics, told, generation=5)
+    assert moves(assignment, again) == 0
+
+
+@sticky_ones
+def test_members_that_tell_of_racks_come_near_what_others_had(name):
+    topics = {"t": {number: frozenset("ab"[number % 2]) for number in range(8)}}
+    members = [AssignorMember("m0", ("t",)), AssignorMember("m1", ("t",))]
+    had = {"m0": [("t", n) for n in range(4)], "m1": [("t", n) for n in range(4, 8)]}
+    told = after(name, members, had, 1)
+    told = [told[0]._replace(rack="a"), told[1]._replace(rack="b")]
+    assignment, _ = settled(name, topics, told, generation=2)
+    assert far(topics, told, assignment) == 0
+    assert moves(had, assignment) == 4
+
+
+@pytest.mark.parametrize("racks", [None, "elsewhere"])
+def test_racks_where_no_replica_is_change_nothing(racks):
+    topics = {"t": {number: frozenset("ab"[number % 2]) for number in range(8)}}
+    members = [AssignorMember(f"m{n}", ("t",), None, racks) for n in range(3)]
+    for name in ASSIGNORS:
+        plain = [member._replace(rack=None) for member in members]
+        assert ASSIGNORS[name]().assign(topics, members) == ASSIGNORS[name]().assign(topics, plain)
+
+
+def test_ranges_of_equal_topics_stay_together_also_near():
+    near = {0: frozenset("a"), 1: frozenset("b"), 2: frozenset("a"), 3: frozenset("b")}
+    topics = {"t": near, "u": dict(near)}
+    members = [
+        AssignorMember("m0", ("t", "u"), None, "b"),
+        AssignorMember("m1", ("t", "u"), None, "a"),
+    ]
+    assignment = ASSIGNORS["range"]().assign(topics, members)
+    assert assignment == {
+        "m0": [("t", 1), ("t", 3), ("u", 1), ("u", 3)],
+        "m1": [("t", 0), ("t", 2), ("u", 0), ("u", 2)],
+    }
+
+
+def test_a_thousand_members_in_racks_are_assigned_in_bounded_work():
+    topics = {f"t{n}": {p: frozenset("abc"[(p + n) % 3]) for p in range(100)} for n in range(30)}
+    members = [AssignorMember(f"m{n:04}", tuple(topics), None, "aab"[n % 3]) for n in range(300)]
+    assignment = ASSIGNORS["sticky"]().assign(topics, members)
+    assert spread(assignment) == 0
+    # A third of the partitions is near nobody, and of rack b there are as many as its members take.
+    assert far(topics, members, assignment) == 1000

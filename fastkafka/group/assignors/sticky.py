@@ -1,10 +1,12 @@
 """Assign in balance, and leave with a member what it had, as far as balance allows.
 
 In:     members with their subscriptions and what each has had; the partitions of all their topics
-Out:    counts that differ as little as the subscriptions allow; few partitions that move
+Out:    counts that differ as little as the subscriptions allow; few partitions that move. Where
+        racks tell members apart, balance comes first, then what is near, then what was had
 Thread: any
 Next:   assignor.py checks and hands it on; cooperative_sticky.py takes its time about moves
-Source: KIP-54, KIP-341 (generations); StickyAssignor.java and librdkafka have the same user data
+Source: KIP-54, KIP-341 (generations), KIP-881 (racks); StickyAssignor.java and librdkafka have the
+        same user data
 
 User data, version 1: the partitions by topic, as an array of (string, array of int32), and the
 generation they are of, int32. Version 0 lacks the generation.
@@ -13,10 +15,12 @@ generation they are of, int32. Version 0 lacks the generation.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from heapq import heapify, heappop, heappush
 
 from fastkafka.errors import CorruptFrame
 from fastkafka.group.assignors.assignor import Assignor, AssignorMember, Topics
+from fastkafka.group.assignors.bringing_near import BringingNear
+from fastkafka.group.assignors.loads import Loads
+from fastkafka.group.assignors.racks import Racks
 from fastkafka.group.assignors.sticky_user_data import decode_user_data, encode_user_data
 from fastkafka.group.membership import Place
 
@@ -71,73 +75,20 @@ def assign_sticky(
 ) -> dict[str, list[Place]]:
     """Divide the partitions: what was had stays, then the rest is dealt out, then moves balance."""
     ranked = sorted(members, key=AssignorMember.rank)
-    loads = _Loads(topics, ranked)
+    loads = Loads(topics, ranked)
+    racks = Racks(topics, loads.subscribers, ranked)
     owners = _believed(topics, claims)
     _keep(loads, owners)
     for place in loads.places:
         if place not in loads.owner:
             loads.give(place, loads.least(place[0]))
     _balance(loads)
+    if racks.matter:
+        BringingNear(loads, topics, racks).improve()
     assignment: dict[str, list[Place]] = {member.member_id: [] for member in members}
     for place in loads.places:
         assignment[loads.owner[place]].append(place)
     return assignment
-
-
-class _Loads:
-    """Who has what, and who of the subscribers of a topic has least."""
-
-    def __init__(self, topics: Topics, ranked: Sequence[AssignorMember]) -> None:
-        self.count = {member.member_id: 0 for member in ranked}
-        self.rank = {member.member_id: number for number, member in enumerate(ranked)}
-        self.subscribers: dict[str, list[str]] = {}
-        for member in ranked:
-            for topic in set(member.topics) & topics.keys():
-                self.subscribers.setdefault(topic, []).append(member.member_id)
-        self.places = [
-            (topic, partition)
-            for topic in sorted(self.subscribers)
-            for partition in sorted(topics[topic])
-        ]
-        self.owner: dict[Place, str] = {}
-        # Topics with the same subscribers share a heap: mostly there is one.
-        self._heaps: dict[tuple[str, ...], list[tuple[int, int, str]]] = {}
-        self._heap_of: dict[str, list[tuple[int, int, str]]] = {}
-        self._heaps_of: dict[str, list[list[tuple[int, int, str]]]] = {}
-        for topic, subscribers in self.subscribers.items():
-            key = tuple(subscribers)
-            heap = self._heaps.get(key)
-            if heap is None:
-                heap = self._heaps[key] = [(0, self.rank[name], name) for name in subscribers]
-                for name in subscribers:
-                    self._heaps_of.setdefault(name, []).append(heap)
-            self._heap_of[topic] = heap
-
-    def rebuild(self) -> None:
-        """Make the heaps of the counts, after counts have changed without them."""
-        for key, heap in self._heaps.items():
-            heap[:] = [(self.count[name], self.rank[name], name) for name in key]
-            heapify(heap)
-
-    def least(self, topic: str) -> str:
-        """Return the subscriber that has least."""
-        heap = self._heap_of[topic]
-        while heap[0][0] != self.count[heap[0][2]]:
-            heappop(heap)  # an old count; the new one is in the heap too
-        return heap[0][2]
-
-    def give(self, place: Place, name: str) -> None:
-        """Give a partition to a member, in place of whoever had it."""
-        before = self.owner.get(place)
-        self.owner[place] = name
-        self._changed(name, 1)
-        if before is not None:
-            self._changed(before, -1)
-
-    def _changed(self, name: str, by: int) -> None:
-        self.count[name] += by
-        for heap in self._heaps_of[name]:
-            heappush(heap, (self.count[name], self.rank[name], name))
 
 
 def _believed(topics: Topics, claims: Iterable[Claim]) -> dict[Place, str]:
@@ -157,7 +108,7 @@ def _believed(topics: Topics, claims: Iterable[Claim]) -> dict[Place, str]:
     return {place: owner for place, (_, owner) in newest.items() if owner is not None}
 
 
-def _keep(loads: _Loads, owners: dict[Place, str]) -> None:
+def _keep(loads: Loads, owners: dict[Place, str]) -> None:
     """Leave partitions where they were, but with nobody more than a fair share of its topics.
 
     With equal subscriptions that is the balanced count, so that nothing has to move afterwards.
@@ -183,7 +134,7 @@ def _keep(loads: _Loads, owners: dict[Place, str]) -> None:
     loads.rebuild()
 
 
-def _balance(loads: _Loads) -> None:
+def _balance(loads: Loads) -> None:
     """Move partitions to subscribers that have at least two less, until there is none."""
     has_moved = True
     while has_moved:
