@@ -19,6 +19,7 @@ from fastkafka.types import ClusterMetadata, ThrottleEvent
 
 if TYPE_CHECKING:
     from fastkafka.control.control_thread import ControlThread
+    from fastkafka.group.membership import GroupFigures
     from fastkafka.statistics import Statistics, StatisticsReporter, ThrottleReports
 
 C = TypeVar("C", bound="Client")
@@ -89,6 +90,10 @@ class Client(ClientCore):
     def known_topic_count(self) -> int:
         """Return how many topics the metadata that this client keeps has."""
         return len(self._control.metadata.state.topics)
+
+    def group_figures(self) -> GroupFigures | None:
+        """Return what the statistics say of the client's group; None without one."""
+        return None
 
     def list_topics(self, topic: str | None = None, timeout: float | None = -1) -> ClusterMetadata:
         """Return the cluster's brokers and topics, or one topic's.

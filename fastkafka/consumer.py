@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastkafka._core.message import Message
     from fastkafka.control.offsets_to_commit import OffsetToCommit
     from fastkafka.group import ConsumerGroup, Listeners
+    from fastkafka.group.membership import GroupFigures
     from fastkafka.statistics import Health
 
 C = TypeVar("C", bound="Consumer")
@@ -326,6 +327,10 @@ class Consumer(Client, GroupCore):
         if status is None:
             return health
         return health_of_member(health, *status, is_held_back=self.has_lease_run_out())
+
+    def group_figures(self) -> GroupFigures | None:
+        """Return what the statistics say of the consumer's group; None without one."""
+        return None if self._group is None else self._group.figures()
 
     # questions to brokers
 

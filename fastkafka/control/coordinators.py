@@ -211,6 +211,10 @@ class Coordinators:
             node_id = self._nodes[key] = await self._find(key)
         return node_id
 
+    def is_known(self, key: Key) -> bool:
+        """Tell whether node_of() has an answer already."""
+        return key in self._nodes
+
     def forget(self, key: Key) -> None:
         """Find the coordinator anew before the next request."""
         self._nodes.pop(key, None)

@@ -141,6 +141,7 @@ class Classic(Member):
         if self._subscription.patterns:
             topics = topics | (await self._topics.known()).keys()
         self._why_join = None
+        self.rebalance_reason = reason
         self._joined_topics = frozenset(topics)
         self._heartbeats.stop()
         self._log(f"joining: {reason}")

@@ -22,8 +22,9 @@ from fastkafka.control.offsets_to_commit import OffsetToCommit
 from fastkafka.errors import ClosedError, KafkaError, KafkaException, StateError, exception_for
 from fastkafka.group.group_offsets import GroupOffsets
 from fastkafka.group.membership import Place
-from fastkafka.types import ConsumerGroupMetadata, TopicPartition
+from fastkafka.types import OFFSET_INVALID, ConsumerGroupMetadata, TopicPartition
 
+_NOTHING = (OFFSET_INVALID, -1)  # an offset and its leader epoch
 # The epoch of a KIP-848 member moves while it commits; who asks again has the new one.
 _STALE_EPOCH_PAUSE_S = 0.1
 _STALE_EPOCH_TRIES = 30
@@ -60,7 +61,7 @@ class Commits:
         self._stores_by_itself: bool = config["enable.auto.offset.store"]
         self._timeout_s = config["socket.timeout.ms"] / 1000
         self._stored: dict[Place, OffsetToCommit] = {}
-        self._committed: dict[Place, int] = {}
+        self._committed: dict[Place, tuple[int, int]] = {}
         self._under_way: set[Future[None]] = set()
         self._is_last_call_unfinished = False
         self._one_by_one: asyncio.Lock | None = None
@@ -92,6 +93,10 @@ class Commits:
             self._stored.pop(place, None)
             self._committed.pop(place, None)
 
+    def committed(self) -> dict[Place, tuple[int, int]]:
+        """Return offset and leader epoch of what was committed last, by partition. Any thread."""
+        return dict(self._committed)
+
     def hold_last_call(self) -> None:
         """Count what the last call has returned as not processed: an exception ended its user."""
         self._is_last_call_unfinished = True
@@ -120,7 +125,7 @@ class Commits:
                 row = None if found is None else OffsetToCommit(*place, *found, None)
             else:
                 row = self._stored.get(place)
-            if row is not None and self._committed.get(place) != row.offset:
+            if row is not None and self._committed.get(place, _NOTHING)[0] != row.offset:
                 rows.append(row)
         return rows
 
@@ -183,7 +188,7 @@ class Commits:
             place = (row.topic, row.partition)
             error = outcomes[place]
             if error is None:
-                self._committed[place] = row.offset
+                self._committed[place] = (row.offset, row.leader_epoch)
             answers.append(_as_answer(row, error))
         return answers
 

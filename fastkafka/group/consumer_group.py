@@ -28,6 +28,7 @@ from fastkafka.group.commits import Commits
 from fastkafka.group.consumer_protocol import ConsumerProtocol
 from fastkafka.group.group_offsets import GroupOffsets
 from fastkafka.group.membership import (
+    GroupFigures,
     Membership,
     MembershipStatus,
     Place,
@@ -101,6 +102,8 @@ class ConsumerGroup:
         self._lock = threading.Lock()  # guards _steps and _losses
         self._steps: deque[Rebalance] = deque()
         self._losses = 0
+        self._step_count = 0
+        self._last_step_ns: int | None = None
         self._serving: RebalanceKind | None = None
         self._is_answered = False  # the listener has assigned, or unassigned, by itself
 
@@ -164,6 +167,23 @@ class ConsumerGroup:
     def status(self) -> MembershipStatus | None:
         """Return where the membership stands; None without a subscription."""
         return self._on_control(self._membership.status) if self._is_subscribed else None
+
+    def figures(self) -> GroupFigures:
+        """Return what the statistics say of this member."""
+
+        def of_now() -> GroupFigures:
+            membership = self._membership
+            return GroupFigures(
+                membership.status().state,
+                membership.state_since_ns,
+                membership.knows_coordinator,
+                self._step_count,
+                self._last_step_ns,
+                membership.rebalance_reason,
+                self.commits.committed(),
+            )
+
+        return self._on_control(of_now)
 
     def answer(self) -> None:
         """Take notice that a listener has changed the assignment by itself."""
@@ -308,6 +328,8 @@ class ConsumerGroup:
     # on the control thread
 
     def _on_step(self, step: Rebalance) -> None:
+        self._step_count += 1
+        self._last_step_ns = time.monotonic_ns()
         with self._lock:
             if step.kind is RebalanceKind.LOST:
                 self._losses += 1

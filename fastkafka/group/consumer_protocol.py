@@ -238,6 +238,11 @@ class ConsumerProtocol(Member):
             return
         if code == KafkaError.UNRELEASED_INSTANCE_ID:
             text = f"{text} (group.instance.id {self._instance_id} is in use)"
+        elif code == KafkaError.UNSUPPORTED_VERSION:
+            text += (
+                ": the brokers have no group.protocol=consumer (KIP-848), or it is not among their "
+                "group.coordinator.rebalance.protocols; group.protocol=classic is everywhere"
+            )
         self._log(text, SYSLOG_WARNING)
         self._be_lost(MemberState.FATAL)
         self._be_fatal(code, text)

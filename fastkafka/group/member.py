@@ -9,6 +9,7 @@ Next:   classic.py, consumer_protocol.py
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import abstractmethod
 from collections.abc import Callable
 from enum import Enum
@@ -72,8 +73,25 @@ class Member(Membership):
         self._running: asyncio.Task[None] | None = None
         self._changed: asyncio.Event | None = None
         self._subscription = Subscription(frozenset())
-        self._state = MemberState.UNJOINED
+        self._state_now = MemberState.UNJOINED
+        self.state_since_ns = time.monotonic_ns()
         self._last_error = ""
+        self.rebalance_reason = ""
+
+    @property
+    def _state(self) -> MemberState:
+        return self._state_now
+
+    @_state.setter
+    def _state(self, state: MemberState) -> None:
+        if state is not self._state_now:
+            self._state_now = state
+            self.state_since_ns = time.monotonic_ns()
+
+    @property
+    def knows_coordinator(self) -> bool:
+        """Tell whether the group's coordinator is known."""
+        return self._coordinators.is_known(self._key)
 
     def status(self) -> MembershipStatus:
         """Return where the membership stands."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -90,12 +90,35 @@ class MembershipStatus(NamedTuple):
     reason: str
 
 
+class GroupFigures(NamedTuple):
+    """What the statistics say of a member; times are of CLOCK_MONOTONIC.
+
+    Args: committed: offset and leader epoch (-1 unknown) of what this consumer committed last
+    """
+
+    state: str  # as in MembershipStatus
+    state_since_ns: int
+    knows_coordinator: bool
+    steps: int  # of rebalances that were handed out: assigned, revoked, lost
+    last_step_ns: int | None
+    reason: str  # of the last rebalance
+    committed: Mapping[Place, tuple[int, int]]
+
+
 class Membership(ABC):
     """A member of a group. Every method belongs to the control thread.
 
     Steps come one at a time: the next when `done` of the one before was called, or when the group
     has given the member up, which is a LOST step (a step that nobody carries out any more).
     """
+
+    state_since_ns: int  # CLOCK_MONOTONIC
+    rebalance_reason: str  # of the last one
+
+    @property
+    @abstractmethod
+    def knows_coordinator(self) -> bool:
+        """Tell whether the group's coordinator is known."""
 
     @abstractmethod
     def subscribe(self, subscription: Subscription) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from fastkafka.group.membership import GroupFigures
 from fastkafka.protocol import API_BY_KEY
 from fastkafka.statistics.shapes import (
     BrokerStatistics,
@@ -49,6 +50,7 @@ class ClientFacts(NamedTuple):
     bytes_max: int
     metadata_cache_count: int
     reads_committed: bool
+    group: GroupFigures | None
 
 
 def document_of(snapshot: Snapshot, earlier: Snapshot | None, facts: ClientFacts) -> Statistics:
@@ -97,7 +99,7 @@ def document_of(snapshot: Snapshot, earlier: Snapshot | None, facts: ClientFacts
         document["held_bytes"] = counters["held_bytes"]
         document["offset_resets"] = counters["offset_resets"]
         document["log_truncations"] = counters["log_truncations"]
-        document["cgrp"] = _group(partitions)
+        document["cgrp"] = _group(partitions, facts.group, now_ns)
     elif snapshot["identity"] is not None:
         document["eos"] = _idempotence(snapshot)
     return document
@@ -107,16 +109,39 @@ def _sum(parts: Iterable[Mapping[str, Any]], *keys: str) -> int:
     return sum(part[key] for part in parts for key in keys)
 
 
-def _group(partitions: Iterable[PartitionStatistics]) -> GroupStatistics:
-    return {
-        "state": "init",
-        "stateage": 0,
-        "join_state": "init",
-        "rebalance_age": 0,
-        "rebalance_cnt": 0,
-        "rebalance_reason": "",
-        "assignment_size": sum(one["desired"] for one in partitions),
-    }
+# librdkafka's join states, by ours.
+_JOIN_STATES = {
+    "joining": "wait-join",
+    "rebalancing": "wait-assign-call",
+    "reconciling": "wait-assign-call",
+    "stable": "steady",
+}
+
+
+def _group(
+    partitions: Iterable[PartitionStatistics], figures: GroupFigures | None, now_ns: int
+) -> GroupStatistics:
+    size = sum(one["desired"] for one in partitions)
+    if figures is None:
+        return GroupStatistics(
+            state="init",
+            stateage=0,
+            join_state="init",
+            rebalance_age=0,
+            rebalance_cnt=0,
+            rebalance_reason="",
+            assignment_size=size,
+        )
+    last_ns = now_ns if figures.last_step_ns is None else figures.last_step_ns
+    return GroupStatistics(
+        state="up" if figures.knows_coordinator else "wait-coord",
+        stateage=max(now_ns - figures.state_since_ns, 0) // _NS_PER_MS,
+        join_state=_JOIN_STATES.get(figures.state, "init"),
+        rebalance_age=max(now_ns - last_ns, 0) // _NS_PER_MS,
+        rebalance_cnt=figures.steps,
+        rebalance_reason=figures.reason,
+        assignment_size=size,
+    )
 
 
 # By the numbers of `_ext/sequences.pxd`, TransactionGate; the words are librdkafka's.
@@ -234,10 +259,10 @@ def _api_name(api_key: int) -> str:
 
 def _topic(name: str, row: Row, before: Row, facts: ClientFacts, now_ns: int) -> TopicStatistics:
     partitions = {
-        str(index): _partition(index, one, facts)
+        str(index): _partition(name, index, one, facts)
         for index, one in sorted(row["partitions"].items())
     }
-    unassigned = _partition(-1, _NOT_KNOWN, facts)
+    unassigned = _partition(name, -1, _NOT_KNOWN, facts)
     unassigned["msgq_cnt"] = row["waiting_records"]
     unassigned["msgq_bytes"] = row["waiting_bytes"]
     unassigned["msgs"] = row["waiting_records"]
@@ -278,11 +303,13 @@ _NOT_KNOWN: Row = {
 }
 
 
-def _partition(index: int, row: Row, facts: ClientFacts) -> PartitionStatistics:
+def _partition(topic: str, index: int, row: Row, facts: ClientFacts) -> PartitionStatistics:
     position = row.get("position", OFFSET_INVALID)
     # Before anything was returned, the position is where fetching began.
     next_to_return = position if position >= 0 else row.get("start_offset", OFFSET_INVALID)
     stored = row.get("stored_offset", OFFSET_INVALID)
+    committed = {} if facts.group is None else facts.group.committed
+    committed_offset, committed_epoch = committed.get((topic, index), (OFFSET_INVALID, -1))
     is_fetched = row["is_fetched"]
     end = row.get("last_stable_offset" if facts.reads_committed else "high_watermark", -1)
     next_unanswered = (row["next_sequence"] - row["records_in_flight"]) & _SEQUENCE_MASK
@@ -304,9 +331,9 @@ def _partition(index: int, row: Row, facts: ClientFacts) -> PartitionStatistics:
         app_offset=position,
         stored_offset=stored,
         stored_leader_epoch=row.get("stored_leader_epoch", -1),
-        commited_offset=OFFSET_INVALID,
-        committed_offset=OFFSET_INVALID,
-        committed_leader_epoch=-1,
+        commited_offset=committed_offset,
+        committed_offset=committed_offset,
+        committed_leader_epoch=committed_epoch,
         eof_offset=row["end_told_at"] if is_fetched else OFFSET_INVALID,
         lo_offset=row.get("log_start_offset", OFFSET_INVALID),
         hi_offset=row.get("high_watermark", OFFSET_INVALID),

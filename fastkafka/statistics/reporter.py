@@ -96,4 +96,5 @@ class StatisticsReporter:
             bytes_max=self._bytes_max,
             metadata_cache_count=client.known_topic_count(),
             reads_committed=self._reads_committed,
+            group=client.group_figures(),
         )

@@ -132,7 +132,7 @@ class TopicStatistics(TypedDict):
 
 
 class GroupStatistics(TypedDict):
-    """The consumer's group; it has none yet, so only the size of the assignment moves."""
+    """The consumer's group. Ages are milliseconds."""
 
     state: str
     stateage: int

@@ -65,12 +65,16 @@ class Plan:
     partitions: int = 30
     session_s: float = 6.0
     seed: int = 0
+    version: str = KAFKA_VERSION
     overlap: bool = False
     kept_in: Path | None = None
 
     def server_settings(self) -> dict[str, str]:
         session_ms = str(int(1000 * self.session_s))
-        return {**SERVER_SETTINGS, "group.consumer.session.timeout.ms": session_ms}
+        settings = {**SERVER_SETTINGS, "group.consumer.session.timeout.ms": session_ms}
+        if self.version.startswith("3."):  # KIP-848 is a preview there
+            settings["group.coordinator.rebalance.protocols"] = "classic,consumer"
+        return settings
 
     def settings(self, client: str, bootstrap_servers: str, group: str) -> dict[str, Any]:
         """Return what a member of that client is made with."""
@@ -321,11 +325,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         events=options.events,
         session_s=options.session,
         seed=options.seed,
+        version=options.version,
         overlap=options.overlap,
         kept_in=options.keep,
     )
     print(plan, flush=True)
-    cluster = KafkaCluster(3, "512m", plan.server_settings(), version=options.version)
+    cluster = KafkaCluster(3, "512m", plan.server_settings(), version=plan.version)
     with cluster as kafka:
         events = GroupEvents(kafka, plan)
         broken = events.run(lambda line: print(line, flush=True))

@@ -298,6 +298,26 @@ def test_health_says_where_the_membership_stands(
     poll_until(is_held_back, consumer)
 
 
+@pytest.mark.parametrize("kind", ["range", "consumer"])
+def test_statistics_tell_of_the_membership_and_its_commits(
+    make: Make, topic: str, kind: str
+) -> None:
+    consumer = make(kind, **{"enable.auto.commit": False})
+    assert consumer.statistics()["cgrp"]["join_state"] == "init"
+    consumer.subscribe([topic])
+    poll_until(lambda: len(numbers(consumer)) == PARTITIONS, consumer)
+    poll_until(lambda: consumer.statistics()["cgrp"]["join_state"] == "steady", consumer)
+    consumer.commit(offsets=[TopicPartition(topic, 0, 5)], asynchronous=False)
+    document = consumer.statistics()
+    group = document["cgrp"]
+    assert (group["state"], group["assignment_size"]) == ("up", PARTITIONS)
+    assert group["rebalance_cnt"] >= 1
+    assert 0 <= group["rebalance_age"] < 1000 * TIMEOUT_S
+    assert bool(group["rebalance_reason"]) == (kind == "range")
+    partitions = document["topics"][topic]["partitions"]
+    assert [partitions[one]["committed_offset"] for one in "01"] == [5, OFFSET_INVALID]
+
+
 def test_commit_that_is_not_waited_for_tells_on_commit(make: Make, topic: str) -> None:
     told: list[Any] = []
     consumer = make(on_commit=lambda error, rows: told.append((error, rows)))
