@@ -21,7 +21,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int setsockopt(int fd, int level, int option, const void* value, unsigned int value_bytes)
 
 cdef enum:
-    LOW_WATER_BYTES_MAX = 524288   # a wake-up costs as much as copying some hundred KB
+    LOW_WATER_BYTES_MAX = 1048576  # a wake-up costs as much as copying some hundred KB
     LOW_WATER_SPARE_BYTES = 32768  # what a TLS record may have been read of already, with room to spare
 
 

@@ -35,6 +35,7 @@ from fastkafka.errors import KafkaError, KafkaException, UnsupportedVersion
 from fastkafka.group.heartbeats import Ending, EndingReason, Pulse
 from fastkafka.group.member import Member, MemberState
 from fastkafka.group.membership import (
+    PARTITIONS_MAX,
     Place,
     Rebalance,
     RebalanceKind,
@@ -184,7 +185,14 @@ class ConsumerProtocol(Member):
         self._epoch = body["member_epoch"]
         self._interval_ms = max(body["heartbeat_interval_ms"], _INTERVAL_MS_MIN)
         if body["assignment"] is not None:
-            self._target = _assigned(body)
+            target = _assigned(body)
+            for topic_id, partition in target:
+                if not 0 <= partition < PARTITIONS_MAX:
+                    topic = f"topic id {_id_text(topic_id)}"
+                    text = f"the assignment has a partition {partition} of {topic}"
+                    self._refused(KafkaError._BAD_MSG, text)
+                    return
+            self._target = target
         self._beat()
         self._look_again()
 
@@ -350,7 +358,7 @@ def _question(body: Body | Callable[[int], Body]) -> Question:
 
 def _new_member_id() -> str:
     """Return a random id in the form in which Java writes one (KIP-1082)."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    return _id_text(uuid.uuid4().bytes)
 
 
 def _as_alternatives(patterns: tuple[str, ...]) -> list[str]:
@@ -373,3 +381,8 @@ def _text_of(body: dict[str, Any]) -> str:
     words = KafkaError(body["error_code"]).str()
     message = body["error_message"]
     return f"{words}: {message}" if message else words
+
+
+def _id_text(uuid_bytes: bytes) -> str:
+    """Return an id as Kafka's tools show it."""
+    return base64.urlsafe_b64encode(uuid_bytes).rstrip(b"=").decode()

@@ -15,7 +15,7 @@ from typing import Any
 from fastkafka.control.by_key import by_key
 from fastkafka.errors import CorruptFrame
 from fastkafka.group.assignors import Assignor, AssignorMember
-from fastkafka.group.membership import Place
+from fastkafka.group.membership import PARTITIONS_MAX, Place
 from fastkafka.protocol.consumer_protocol import (
     decode_assignment,
     decode_subscription,
@@ -79,7 +79,7 @@ def places_of(assignment: bytes) -> set[Place]:
     _, body = decode_assignment(assignment)
     places = set(_places(body["assigned_partitions"]))
     for topic, partition in places:
-        if not topic or partition < 0:
+        if not topic or not 0 <= partition < PARTITIONS_MAX:
             raise CorruptFrame(
                 f"ConsumerProtocolAssignment: no partition is {topic!r} [{partition}]"
             )

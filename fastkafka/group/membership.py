@@ -20,6 +20,7 @@ from fastkafka.types import ConsumerGroupMetadata
 
 # topic and partition
 Place = tuple[str, int]
+PARTITIONS_MAX = 1_000_000  # of a topic: PARTITION_INDEX_MAX of _ext/topics.pxd
 
 
 class Subscription(NamedTuple):

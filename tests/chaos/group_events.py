@@ -63,7 +63,7 @@ class Plan:
     assignor: str = "range"
     events: int = 200
     partitions: int = 30
-    session_s: float = 6.0
+    session_s: float = 10.0
     seed: int = 0
     version: str = KAFKA_VERSION
     overlap: bool = False
@@ -306,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--protocol", choices=("classic", "consumer"), default="classic")
     parser.add_argument("--assignor", default="range")
     parser.add_argument("--events", type=int, default=200)
-    parser.add_argument("--session", type=float, default=6.0, help="seconds, default: %(default)s")
+    parser.add_argument("--session", type=float, default=10.0, help="seconds, default: %(default)s")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--version", default=KAFKA_VERSION, help="of Apache Kafka")
     parser.add_argument(

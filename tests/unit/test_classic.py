@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastkafka import protocol
-from fastkafka.errors import KafkaError
+from fastkafka.errors import CorruptFrame, KafkaError
 from fastkafka.group.assignors import ASSIGNORS
 from fastkafka.group.classic import Classic
 from fastkafka.group.member_codec import assignment_bytes, member_of, places_of, subscription_bytes
@@ -377,3 +377,9 @@ def test_subscription_bytes_are_read_back():
     )
     found = member_of({"member_id": "m", "group_instance_id": "i", "metadata": data})
     assert found == ("m", ("a", "b"), "i", "r", (("a", 0), ("a", 1)), 4, b"")
+
+
+@pytest.mark.parametrize("place", [("", 0), ("t", -1), ("t", 2**31 - 1)])
+def test_an_assignment_that_cannot_be_is_corrupt(place):
+    with pytest.raises(CorruptFrame, match="no partition is"):
+        places_of(assignment_bytes([place]))

@@ -267,3 +267,14 @@ def test_coordinator_that_moves_is_found_again(member):
     member.rooms.run_until(lambda: len(member.group.heartbeats) > count and member.core.repeating)
     assert not member.steps
     assert not member.errors
+
+
+@pytest.mark.parametrize("partition", [-1, 2**31 - 1])
+def test_an_assignment_that_cannot_be_is_refused_and_named(member, partition):
+    member.group.assign({TOPIC_ID: [0, partition]})
+    member.subscribe("t")
+    member.rooms.run_until(lambda: member.errors)
+    (error,) = member.errors
+    assert error.code() == KafkaError._BAD_MSG
+    assert f"partition {partition} of topic id" in error.str()
+    assert member.membership.status().state == "failed"
