@@ -9,7 +9,7 @@ ROOMS := $(wildcard _ext/*.pyx _ext/*.pxd)
 PYTEST := PYTHONPATH=. $(PY) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test quick one lint format types gen gen-check interop kill-broker bench micro compare compare-peers compare-consumers partition-spread reading-spread soak compare-brokers isolated-tests fuzz asan matrix chroot ci clean
+.PHONY: help setup build test quick one lint format types gen gen-check interop kill-broker bench micro compare compare-peers compare-consumers partition-spread reading-spread soak compare-brokers isolated-tests fuzz group-events asan matrix chroot ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 24
@@ -92,8 +92,15 @@ soak: build      ## 100 million records at full rate: memory flat, no descriptor
 isolated-tests: build ## 1000 tests, each with a topic and clients of its own, in at most 30 s
 	@$(PY) benchmarks/topic_isolated_tests.py --tests 1000 --seconds-max 30
 
-fuzz: build      ## two million mutated requests for the embedded broker, with progress
+fuzz: build      ## two million mutated requests for the embedded broker; coordinators that lie to members
 	@FASTKAFKA_FUZZ=500 $(PYTEST) -s tests/fuzz/test_broker_fuzz.py
+	@FASTKAFKA_FUZZ=10 $(PYTEST) -s tests/fuzz/test_group_fuzz.py
+
+group-events: build ## 200 deaths, stops and arrivals in groups on Apache Kafka, for each assignor and KIP-848 (hours)
+	@set -e; for version in 4.3.1 3.9.2; do \
+	  for assignor in range roundrobin sticky cooperative-sticky; do \
+	    $(PY) -m tests.chaos.group_events --assignor $$assignor --version $$version; done; \
+	  $(PY) -m tests.chaos.group_events --protocol consumer --version $$version; done
 
 compare-brokers: build ## throughput of the embedded broker against Apache Kafka, with 1 MB batches
 	@PYTHONPATH=. $(PY) benchmarks/compare_brokers.py
