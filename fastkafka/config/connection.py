@@ -27,7 +27,8 @@ PROPERTIES: tuple[Property, ...] = (
              "Name that brokers log and count quotas by."),
     Property("client.rack", "str", "",
              "Where this client runs: a consumer fetches from a replica in the same rack when the "
-             "brokers have a replica.selector.class that names one (KIP-392)."),
+             "brokers have a replica.selector.class that names one (KIP-392), and assignors give "
+             "it partitions with a replica there (KIP-881)."),
     Property("client.software.name", "str", "fastkafka",
              "Name of the software in ApiVersions (KIP-511)."),
     Property("client.software.version", "str", "",
