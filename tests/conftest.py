@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tools.kafka_cluster import KafkaCluster, missing_requirement
+from tools.kafka_cluster import KAFKA_VERSION, KafkaCluster, missing_requirement
 
 # Timing never decides a test: no deadline per example, no complaint about a busy machine.
 settings.register_profile(
@@ -63,11 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def start_kafka(nodes: int) -> Iterator[KafkaCluster]:
-    lacking = missing_requirement()
+    version = os.environ.get("FASTKAFKA_KAFKA_VERSION", KAFKA_VERSION)
+    lacking = missing_requirement(version)
     if lacking is not None:
         skip_or_fail(lacking)
     # Three JVMs share the machine with the tests.
-    with KafkaCluster(nodes=nodes, heap="1g" if nodes == 1 else "512m") as cluster:
+    with KafkaCluster(nodes=nodes, heap="1g" if nodes == 1 else "512m", version=version) as cluster:
         yield cluster
 
 

@@ -509,6 +509,8 @@ class KafkaCluster:
             "broker.session.timeout.ms": 3000,
             "broker.heartbeat.interval.ms": 500,
         }
+        if self.version.startswith("3."):  # KIP-848 is a preview there
+            properties["group.coordinator.rebalance.protocols"] = "classic,consumer"
         properties.update(self.settings)
         return {name: str(value) for name, value in properties.items()}
 

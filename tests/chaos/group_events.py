@@ -71,10 +71,7 @@ class Plan:
 
     def server_settings(self) -> dict[str, str]:
         session_ms = str(int(1000 * self.session_s))
-        settings = {**SERVER_SETTINGS, "group.consumer.session.timeout.ms": session_ms}
-        if self.version.startswith("3."):  # KIP-848 is a preview there
-            settings["group.coordinator.rebalance.protocols"] = "classic,consumer"
-        return settings
+        return {**SERVER_SETTINGS, "group.consumer.session.timeout.ms": session_ms}
 
     def settings(self, client: str, bootstrap_servers: str, group: str) -> dict[str, Any]:
         """Return what a member of that client is made with."""
