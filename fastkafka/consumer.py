@@ -10,6 +10,7 @@ Next:   fastkafka.group joins and commits, fastkafka.control finds offsets and l
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="Consumer")
 OnRebalance = Callable[[C, "list[TopicPartition]"], object]
 
+OnCommit = Callable[[KafkaError | None, "list[TopicPartition]"], object]
+CommitOutcomes = deque[tuple[KafkaError | None, "list[TopicPartition]"]]
+
 # As long as Java's consumer takes.
 _CLOSE_TIMEOUT_S = 30.0
 
@@ -57,6 +61,7 @@ class Consumer(Client, GroupCore):
     """
 
     __slots__ = (
+        "_commit_outcomes",
         "_control",
         "_error_callback",
         "_group",
@@ -68,7 +73,8 @@ class Consumer(Client, GroupCore):
     )
 
     _group: ConsumerGroup | None
-    _on_commit: Callable[[KafkaError | None, list[TopicPartition]], object] | None
+    _on_commit: OnCommit | None
+    _commit_outcomes: CommitOutcomes
     rebalance_listeners: Listeners
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
@@ -77,6 +83,7 @@ class Consumer(Client, GroupCore):
         self.configure(settings)
         self._group = None
         self._on_commit = settings["on_commit"]
+        self._commit_outcomes = deque()
         self._start_threads(settings, "consumer")
         if settings["group.id"]:
             from fastkafka.group import ConsumerGroup
@@ -222,9 +229,11 @@ class Consumer(Client, GroupCore):
 
     def tell_of_commit(self, error: KafkaError | None, rows: list[TopicPartition]) -> None:
         """Have poll() call on_commit. The control thread calls this."""
-        on_commit = self._on_commit
-        if on_commit is not None:
-            self.post_event(lambda _: on_commit(error, rows), None)
+        if self._on_commit is not None:
+            self._commit_outcomes.append((error, rows))
+            # Nothing in the queue of events may hold the consumer.
+            outcomes, on_commit = self._commit_outcomes, self._on_commit
+            self.post_event(lambda _: _tell_outcomes(outcomes, on_commit), None)
 
     # the assignment
 
@@ -409,10 +418,10 @@ class Consumer(Client, GroupCore):
         """Commit, leave the group, and end the threads. Repeatable; Messages stay readable.
 
         Partitions of a subscription are revoked as in a rebalance: on_revoke is told, and with
-        enable.auto.commit all that was returned is committed.
+        enable.auto.commit all that was returned is committed; on_commit is told of it here.
 
         Args:   timeout: seconds for the coordinator's answers, 30 unless given; 0 waits for none
-        Raises: what on_revoke raises, after all is done
+        Raises: what on_revoke or on_commit raises, after all is done
         """
         if self._is_closed:
             return
@@ -422,7 +431,10 @@ class Consumer(Client, GroupCore):
             if self._group is not None:
                 self._group.close(timeout_s)
         finally:
-            self._end()
+            try:
+                _tell_outcomes(self._commit_outcomes, self._on_commit)
+            finally:
+                self._end()
 
     def _end(self) -> None:
         self._control.stop()
@@ -444,6 +456,12 @@ class Consumer(Client, GroupCore):
         if not getattr(self, "_is_closed", True):
             self._is_closed = True
             self._end()
+
+
+def _tell_outcomes(outcomes: CommitOutcomes, on_commit: OnCommit | None) -> None:
+    """Call on_commit for every commit that it has not heard of."""
+    while outcomes and on_commit is not None:
+        on_commit(*outcomes.popleft())
 
 
 def _without_alias(asynchronous: bool, alias: Mapping[str, bool]) -> bool:

@@ -92,8 +92,8 @@ PROPERTIES: tuple[Property, ...] = (
     Property("enable.auto.offset.store", "bool", True,
              "Store the offset of each record that the application was given.", CONSUMER),
     Property("on_commit", "callback", None,
-             "Called with (KafkaError or None, [TopicPartition]) after a commit; from poll().",
-             CONSUMER),
+             "Called with (KafkaError or None, [TopicPartition]) after a commit; from poll(), and "
+             "from close().", CONSUMER),
     # share groups
     Property("max.poll.records", "int", 500, "Records that one poll of a share consumer gives.",
              CONSUMER, minimum=1, maximum=INT_MAX, why_not=_SHARE_GROUPS),

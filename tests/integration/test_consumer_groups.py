@@ -345,6 +345,26 @@ def test_commit_that_is_not_waited_for_tells_on_commit(make: Make, topic: str) -
 
 
 @pytest.mark.parametrize("is_subscribed", [True, False])
+def test_on_commit_hears_of_what_close_commits(make: Make, topic: str, is_subscribed: bool) -> None:
+    told: list[Any] = []
+    consumer = make(
+        on_commit=lambda error, rows: told.append((error, rows)), **{"auto.commit.interval.ms": 0}
+    )
+    if is_subscribed:
+        consumer.subscribe([topic])
+    else:
+        consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
+    assert len(consumer.consume(120, TIMEOUT_S)) == 120
+    consumer.commit(offsets=[TopicPartition(topic, 0, 3)])
+    assert not told
+    consumer.close()
+    (first, first_rows), (last, last_rows) = told
+    assert first is last is None
+    assert [row.offset for row in first_rows] == [3]
+    assert [row.offset for row in last_rows] == [20] * PARTITIONS
+
+
+@pytest.mark.parametrize("is_subscribed", [True, False])
 def test_close_waits_for_the_commits_that_were_begun(
     make: Make, broker: EmbeddedBroker, topic: str, is_subscribed: bool
 ) -> None:
