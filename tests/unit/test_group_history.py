@@ -53,3 +53,14 @@ def test_a_commit_that_goes_back_is_told() -> None:
     lines = ("a: A 1 0", "a: R 2 0 0", "a: R 2 0 1", "a: C 3 4 0:2", "b: C 5 6 0:1")
     (anomaly,) = judged(2, *lines)
     assert "b committed 1 after a had committed 2" in anomaly
+
+
+def test_the_longest_standstill_of_a_partition_is_told_once() -> None:
+    history = GroupHistory()
+    second = 1_000_000_000
+    for at, partition, offset in ((1, 0, 0), (1, 1, 0), (2, 0, 1), (9, 1, 1), (10, 0, 1)):
+        history.take("a", f"R {at * second} {partition} {offset}")
+    assert history.take_standstill_s() == 8.0  # of partition 1; reading again is no move
+    assert history.take_standstill_s() == 0.0
+    history.take("b", f"R {12 * second} 0 2")
+    assert history.take_standstill_s() == 10.0
