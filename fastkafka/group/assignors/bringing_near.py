@@ -39,6 +39,7 @@ class BringingNear:
             topic: first_of.setdefault(tuple(names), topic)
             for topic, names in loads.subscribers.items()
         }
+        self._near_to: dict[_Kind, list[str]] = {}  # who may have a partition, and is near
         # Sets that keep their order, so that members agree on what comes of the same input.
         self._kinds: dict[str, dict[_Kind, dict[Place, None]]] = {name: {} for name in loads.count}
         for place, owner in sorted(loads.owner.items()):
@@ -108,11 +109,12 @@ class BringingNear:
 
     def _near(self, place: Place, owner: str, came: dict[str, tuple[Place, str]]) -> list[str]:
         """Return who could have a partition from its owner, and is in no chain so far."""
-        found = [
-            name
-            for name in self._loads.subscribers[place[0]]
-            if name != owner and name not in came and self._racks.is_near(name, place)
-        ]
+        kind = self._kind_of(place)
+        if kind not in self._near_to:
+            subscribers = self._loads.subscribers[place[0]]
+            near = self._racks.is_near
+            self._near_to[kind] = [name for name in subscribers if near(name, place)]
+        found = [name for name in self._near_to[kind] if name != owner and name not in came]
         came.update(dict.fromkeys(found, (place, owner)))
         return found
 
