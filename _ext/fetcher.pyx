@@ -359,7 +359,10 @@ cdef int _on_response(Request* request, Connection* connection, Frame* frame) no
     fetcher.response_has_batch = fetcher.response_has_something = False
     while fetch_response_next(&response, &partition, &fetcher.aborted) == FETCH_RESPONSE_PARTITION:
         target = session_find(&broker_fetcher.session, &response, partition.partition)
-        if target != NULL and not target.is_answered:
+        if target == NULL:
+            # Not what was asked for: the broker's session is another one than ours.
+            session_restart(&broker_fetcher.session)
+        elif not target.is_answered:
             target.is_answered = True
             intake_partition(fetcher, target, &partition, frame)
     _look_at_unanswered(fetcher, broker_fetcher)

@@ -92,7 +92,8 @@ def test_console_consumer_reads_from_the_beginning_and_its_group_is_managed(tool
 
     rows = tools.run(GROUP_COMMAND, "--describe", "--group", "readers").split("\n")
     lags = [row.split()[3:6] for row in rows if row.startswith("readers")]
-    assert len(lags) == 3
+    # It may end before it has a position in partitions without records, and commits none there.
+    assert 1 <= len(lags) <= 3
     assert sum(int(committed) for committed, _, _ in lags) == 20
     assert {lag for _, _, lag in lags} == {"0"}
 
